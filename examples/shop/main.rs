@@ -1,0 +1,3 @@
+//! A small web shop.
+
+fn main() {}
