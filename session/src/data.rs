@@ -1,0 +1,82 @@
+//! What the derive macro gives a struct: the way from a record's fields to typed data and back.
+//! Not for use by hand: everything here but [`SessionData`] is reached through `__private`.
+
+mod debug;
+mod read;
+mod state;
+mod write;
+
+pub use debug::{DebugField, FallbackDebug, Redacted};
+pub use read::{FieldDeserializer, Reader};
+pub use state::State;
+pub use write::{EncodeError, FieldSerializer, Writer};
+
+/// A struct that can be a session: implemented by `#[derive(Session)]`.
+///
+/// The derive also makes the companion type that [`Session<T>`](crate::Session) derefs to, with the
+/// setters that mark what they change.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a session type",
+    label = "this type does not derive `Session`",
+    note = "add `#[derive(Default, session::Session)]` to the struct `{Self}`"
+)]
+pub trait SessionData: Default + 'static {
+    /// The companion of this type: its data and what has changed in it.
+    type Tracked: Companion<Data = Self>;
+}
+
+/// What a companion type can do. The derive implements it; nobody else does.
+#[doc(hidden)]
+pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
+    type Data;
+
+    /// The stored fields, in the order of their bits.
+    const FIELDS: &'static [Field];
+
+    /// Reads the fields that this type knows; those that are not stored keep their default.
+    fn fork(reader: &mut Reader<'_>) -> Self;
+
+    /// Writes every changed field.
+    fn overlay(&self, writer: &mut Writer<'_>);
+
+    /// One bit a field, in the order of [`FIELDS`](Self::FIELDS).
+    fn changed(&self) -> &[u64];
+
+    /// The same, to be marked or reset.
+    fn changed_mut(&mut self) -> &mut [u64];
+}
+
+/// What the runtime knows about one field.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) rotate: bool,
+}
+
+impl Field {
+    /// A field that is stored under `name`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Field {
+            name,
+            aliases: &[],
+            rotate: false,
+        }
+    }
+
+    /// Former names, which are read when present and kept in step when written.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// A change of this field renews the session's id.
+    #[must_use]
+    pub const fn rotate(mut self) -> Self {
+        self.rotate = true;
+        self
+    }
+}
