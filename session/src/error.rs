@@ -1,0 +1,40 @@
+//! Why a session could not be opened or saved.
+
+use crate::{EncodeError, GenerateError, StoreError, TooLarge};
+
+/// A session could not be opened or saved.
+///
+/// Nothing is lost silently: what could not be saved is still in the handle or its slot, and the
+/// store holds what it held before. No variant carries an id, a key or a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A changed field could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The session would be larger than the manager's limit.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// No new id could be made.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// The session ended before this save: it was destroyed, revoked, signed in elsewhere, or it
+    /// expired. Only with [`WhenGone::Error`](crate::WhenGone::Error).
+    #[error("the session ended before it could be saved")]
+    Gone,
+    /// The response head is on its way, so a new id can no longer reach the client. Save once before
+    /// the handler returns.
+    #[error("the response head has left, so a new session id cannot reach the client any more")]
+    HeadSent,
+}
+
+impl SessionError {
+    /// Whether the same call may succeed later without anybody doing anything about it.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, SessionError::Store(error) if error.is_temporary())
+    }
+}

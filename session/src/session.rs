@@ -1,0 +1,299 @@
+//! The handle that application code holds: typed data, and the life of the session it belongs to.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use crate::data::{Companion, Reader, SessionData, Writer};
+use crate::record::{Changes, Fields};
+use crate::slot::{OpenSlot, Phase};
+use crate::{CookieChange, EncodeError, Saved, SessionError, SessionId, StoreKey, Timestamp};
+
+/// A typed fork of the visitor's session.
+///
+/// Reads are plain field reads: `session.cart`. Every write goes through a setter that the derive
+/// made: `session.set_user(…)`, `session.cart_mut()`; writing past them does not compile. When the
+/// handle is dropped, what it changed is laid over the request's slot, and the middleware saves it
+/// before the response head leaves. Two requests that change different fields never undo each
+/// other.
+///
+/// In actix-web it is an extractor; elsewhere it comes from
+/// [`SessionManager::get`](crate::SessionManager::get).
+///
+/// Two requests that write the *same* field: the later save wins. A handler that reads a field and
+/// writes another may therefore act on what has just been changed elsewhere; keep what belongs
+/// together in one field.
+///
+/// The methods here never begin with `set_` or `take_` nor end in `_mut`, so a field's name can never
+/// collide with them.
+pub struct Session<T: SessionData> {
+    tracked: T::Tracked,
+    slot: OpenSlot,
+    epoch: u32,
+    is_cleared: bool,
+}
+
+impl<T: SessionData> Session<T> {
+    /// A fork of what `slot` holds.
+    #[must_use]
+    pub fn fork(slot: &OpenSlot) -> Self {
+        let state = slot.state();
+        Session {
+            tracked: T::Tracked::fork(&mut Reader::new(&state.fields())),
+            slot: slot.clone(),
+            epoch: state.epoch,
+            is_cleared: false,
+        }
+    }
+
+    /// The id under which the session is stored, or would be: a secret, see [`SessionId`].
+    ///
+    /// A save can change it: when the id was renewed.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.slot.state().id.clone()
+    }
+
+    /// Whether the session has never been saved.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.slot.state().base.is_none()
+    }
+
+    /// Whether something has been marked as changed and not been saved yet.
+    ///
+    /// What is marked may still turn out to be the value that is stored; the save finds out.
+    #[must_use]
+    pub fn is_modified(&self) -> bool {
+        let state = self.slot.state();
+        self.is_marked() || state.is_forced || !state.pending.is_empty()
+    }
+
+    /// Whether a save would have something to do: after a change, a renew, a clear or a destroy, and
+    /// when the expiry is due to be moved.
+    #[must_use]
+    pub fn should_save(&self) -> bool {
+        let state = self.slot.state();
+        self.is_marked()
+            || state.is_changed()
+            || state
+                .base
+                .as_ref()
+                .is_some_and(|base| self.slot.manager().is_touch_due(base))
+    }
+
+    /// Marks every field as changed, and has the session saved even when none turns out to be.
+    ///
+    /// For what the setters cannot see: a field changed through a `Cell`, or a new session
+    /// that shall be stored although it holds nothing but defaults.
+    pub fn mark_modified(&mut self) {
+        for index in 0..T::Tracked::FIELDS.len() {
+            self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
+        }
+        self.slot.state().is_forced = true;
+    }
+
+    /// Gives the session a new id at the save; the old one is worthless from then on.
+    ///
+    /// Fields marked `rotate` do so by themselves. Call it after any other change of privilege
+    /// (OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level
+    /// Change"). The absolute timeout goes on from where it was.
+    pub fn renew(&mut self) {
+        self.slot.state().renew = true;
+    }
+
+    /// Ends the session: at the save its record is deleted, durably, and the client's cookie
+    /// removed. What was changed before is dropped.
+    ///
+    /// No request that is still under way can bring it back. What is set on this handle
+    /// afterwards, a farewell notice for instance, makes a new session with a new id.
+    pub fn destroy(&mut self) {
+        {
+            let mut state = self.slot.state();
+            let key = StoreKey::new(self.slot.manager().cookie().name(), &state.id);
+            state.destroy(key);
+            self.epoch = state.epoch;
+        }
+        self.is_cleared = false;
+        self.reset();
+    }
+
+    /// Sets every field back to its default and takes every other field out of the record too: those
+    /// of other session types and those that only other builds know.
+    ///
+    /// The session goes on under a new id.
+    pub fn clear(&mut self) {
+        self.is_cleared = true;
+        self.reset();
+    }
+
+    /// When the session began: at its first save, or at the last change of a field marked `rotate`.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        match &self.slot.state().base {
+            Some(base) => base.created,
+            None => self.slot.manager().lifetime_from_now().0,
+        }
+    }
+
+    /// When the session ends if it is not used again.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        match &self.slot.state().base {
+            Some(base) => base.expires,
+            None => self.slot.manager().lifetime_from_now().1,
+        }
+    }
+
+    /// Asks the client to keep the cookie for so long; with `None`, until the browser closes.
+    ///
+    /// The cookie's `Max-Age` never goes past the absolute timeout nor past 400 days
+    /// (RFC 6265bis §5.5). By default a session's cookie is not kept (NIST SP 800-63B-4 §5.1).
+    pub fn persist_for(&mut self, duration: impl Into<Option<Duration>>) {
+        self.slot.state().persist_for = Some(duration.into());
+    }
+
+    /// Saves what has changed now, rather than when the response head leaves.
+    ///
+    /// For handlers that go on after their response has begun: streams and WebSockets. A session
+    /// that is new, or whose id is to be renewed, must be saved once before the handler
+    /// returns, or the client would never learn the id.
+    ///
+    /// # Errors
+    ///
+    /// See [`SessionError`]. The changes are kept: a later save tries again.
+    pub async fn save(&mut self) -> Result<Saved, SessionError> {
+        self.overlay();
+        self.slot.save().await
+    }
+
+    /// Saves, and tells what must be done to the client's cookie.
+    pub(crate) async fn save_for_client(&mut self) -> Result<CookieChange, SessionError> {
+        self.save().await?;
+        let manager = self.slot.manager();
+        let mut state = self.slot.state();
+        Ok(state.cookie_change(|record| manager.cookie_max_age(record)))
+    }
+
+    pub(crate) fn force(&mut self) {
+        self.slot.state().is_forced = true;
+    }
+
+    /// Lays what has changed over the slot and begins anew.
+    fn overlay(&mut self) {
+        if !self.is_marked() {
+            return;
+        }
+        let (changes, result) = self.changes();
+        let is_worth_storing = self.is_cleared || !self.is_default(&changes);
+        self.is_cleared = false;
+        self.tracked.changed_mut().fill(0);
+        let mut state = self.slot.state();
+        if state.epoch != self.epoch {
+            tracing::debug!(
+                event = "write_after_destroy",
+                "changes of a session handle are dropped: the session was destroyed through another \
+                 handle of the same request"
+            );
+            return;
+        }
+        match result {
+            Ok(()) => {
+                state.is_worth_storing |= is_worth_storing;
+                state.pending.overlay(changes);
+            }
+            Err(error) => {
+                state.encode_error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn changes(&self) -> (Changes, Result<(), EncodeError>) {
+        let mut changes = Changes::default();
+        if self.is_cleared {
+            changes.clear();
+        }
+        let mut writer = Writer::new(&mut changes);
+        self.tracked.overlay(&mut writer);
+        let result = writer.finish();
+        (changes, result)
+    }
+
+    /// Whether this is a new session and every changed field holds what it would read as anyway.
+    fn is_default(&self, changes: &Changes) -> bool {
+        if !self.is_new() {
+            return false;
+        }
+        let mut defaults = T::Tracked::fork(&mut Reader::new(&Fields::default()));
+        defaults
+            .changed_mut()
+            .copy_from_slice(self.tracked.changed());
+        let mut default_changes = Changes::default();
+        let mut writer = Writer::new(&mut default_changes);
+        defaults.overlay(&mut writer);
+        writer.finish().is_ok() && changes.is_within(&default_changes)
+    }
+
+    fn reset(&mut self) {
+        self.tracked = T::Tracked::fork(&mut Reader::new(&Fields::default()));
+    }
+
+    fn is_marked(&self) -> bool {
+        self.is_cleared || self.tracked.changed().iter().any(|word| *word != 0)
+    }
+}
+
+impl<T: SessionData> Deref for Session<T> {
+    type Target = T::Tracked;
+
+    #[inline]
+    fn deref(&self) -> &T::Tracked {
+        &self.tracked
+    }
+}
+
+impl<T: SessionData> DerefMut for Session<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T::Tracked {
+        &mut self.tracked
+    }
+}
+
+/// Lays what has changed over the slot. Where nobody will save it any more, it says so in the log.
+impl<T: SessionData> Drop for Session<T> {
+    fn drop(&mut self) {
+        if !self.is_marked() || std::thread::panicking() {
+            return;
+        }
+        let phase = self.slot.state().phase;
+        match phase {
+            Phase::BeforeHead => self.overlay(),
+            Phase::AfterHead => tracing::error!(
+                event = "dropped_after_commit",
+                fields = ?self.changes().0,
+                "a session handle was dropped with unsaved changes after its response had left: \
+                 they are lost. Call `session.save().await` before dropping a handle that has \
+                 been moved into a stream, a WebSocket or a task"
+            ),
+            Phase::Direct => tracing::warn!(
+                event = "dropped_unsaved",
+                fields = ?self.changes().0,
+                "a session handle was dropped with unsaved changes: they are lost. Call \
+                 `manager.save(&mut session).await`"
+            ),
+        }
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Session<T>
+where
+    T::Tracked: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("data", &self.tracked)
+            .field("is_new", &self.is_new())
+            .field("is_modified", &self.is_modified())
+            .finish_non_exhaustive()
+    }
+}

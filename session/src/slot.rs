@@ -1,0 +1,200 @@
+//! A slot holds the record of one request: sessions are forked from it, their changes are laid over
+//! it, and the manager commits it. It knows no policy and no framework.
+
+mod state;
+mod turn;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+pub(crate) use state::{Phase, State};
+use turn::Turn;
+pub(crate) use turn::TurnGuard;
+
+use crate::cookie::CookieSettings;
+use crate::record::Record;
+use crate::{SessionError, SessionId, Timestamp};
+
+/// One request's way to its session: opened at the first extraction, committed once before the
+/// response head leaves.
+///
+/// For those who adapt the library to a framework; handlers use [`Session`](crate::Session). Making
+/// one costs one allocation and asks no store. Clones share it.
+#[derive(Clone)]
+pub struct Slot(Arc<Unopened>);
+
+struct Unopened {
+    manager: Arc<dyn Manage>,
+    opening: Turn,
+    open: OnceLock<OpenSlot>,
+}
+
+impl Slot {
+    pub(crate) fn new(manager: Arc<dyn Manage>) -> Self {
+        Slot(Arc::new(Unopened {
+            manager,
+            opening: Turn::default(),
+            open: OnceLock::new(),
+        }))
+    }
+
+    /// The settings of the cookie that the session is looked for in.
+    #[must_use]
+    pub fn cookie(&self) -> &CookieSettings {
+        self.0.manager.cookie()
+    }
+
+    /// Opens the session that one of `ids` names, or a new one, unless the slot is open already.
+    ///
+    /// `ids` are the distinct well-formed ids in the request's cookies of the manager's name. When
+    /// exactly one of them is live, it is the session; when several are, none is.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or no id can be made for a new session.
+    pub async fn open(&self, ids: &[SessionId]) -> Result<&OpenSlot, SessionError> {
+        let _turn = self.0.opening.take().await;
+        if let Some(open) = self.0.open.get() {
+            return Ok(open);
+        }
+        let state = self.0.manager.open(ids).await?;
+        let open = OpenSlot::new(Arc::clone(&self.0.manager), state);
+        Ok(self.0.open.get_or_init(|| open))
+    }
+
+    /// The open slot, if anybody has looked at the session: the response depends on it then.
+    #[must_use]
+    pub fn opened(&self) -> Option<&OpenSlot> {
+        self.0.open.get()
+    }
+
+    /// Whether two slots are of the same manager.
+    pub(crate) fn is_of(&self, manager: &Arc<dyn Manage>) -> bool {
+        Arc::ptr_eq(&self.0.manager, manager)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("is_open", &self.opened().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The record of one request. Sessions are forked from it. Clones share it.
+#[derive(Clone)]
+pub struct OpenSlot(Arc<Opened>);
+
+struct Opened {
+    manager: Arc<dyn Manage>,
+    turn: Turn,
+    state: Mutex<State>,
+}
+
+impl OpenSlot {
+    pub(crate) fn new(manager: Arc<dyn Manage>, state: State) -> Self {
+        OpenSlot(Arc::new(Opened {
+            manager,
+            turn: Turn::default(),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Forgets the changes that are not saved yet. A destroy is still carried out.
+    pub fn discard(&self) {
+        self.state().discard();
+    }
+
+    /// Saves what has been laid over the slot.
+    ///
+    /// # Errors
+    ///
+    /// See [`SessionError`]. The changes are kept: a later save tries again.
+    pub async fn save(&self) -> Result<Saved, SessionError> {
+        self.0.manager.commit(self).await
+    }
+
+    /// Saves, for the last time before the response head leaves, and tells what the response must do
+    /// to the client's cookie.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save). The response must then be an error, and must not touch the cookie.
+    pub async fn commit(&self) -> Result<CookieChange, SessionError> {
+        let saved = self.save().await;
+        let mut state = self.state();
+        state.phase = Phase::AfterHead;
+        saved?;
+        Ok(state.cookie_change(|record| self.0.manager.cookie_max_age(record)))
+    }
+
+    pub(crate) fn manager(&self) -> &dyn Manage {
+        &*self.0.manager
+    }
+
+    pub(crate) async fn turn(&self) -> TurnGuard<'_> {
+        self.0.turn.take().await
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // No change of it is left half made, so what a panic leaves behind is whole.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for OpenSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSlot").finish_non_exhaustive()
+    }
+}
+
+/// What a slot and the handles forked from it ask of their manager, whose store's type they do not
+/// know.
+pub(crate) trait Manage: Send + Sync {
+    fn cookie(&self) -> &CookieSettings;
+    /// Opens the session that one of `ids` names, or a new one.
+    fn open<'a>(&'a self, ids: &'a [SessionId]) -> BoxedFuture<'a, Result<State, SessionError>>;
+    /// Saves what has been laid over the slot.
+    fn commit<'a>(&'a self, slot: &'a OpenSlot) -> BoxedFuture<'a, Result<Saved, SessionError>>;
+    /// Whether using the session now moves its expiry.
+    fn is_touch_due(&self, record: &Record) -> bool;
+    /// The beginning and the end of a session that begins now.
+    fn lifetime_from_now(&self) -> (Timestamp, Timestamp);
+    /// For how long the client shall keep the cookie of this session.
+    fn cookie_max_age(&self, record: &Record) -> Option<Duration>;
+}
+
+pub(crate) type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a save did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Saved {
+    /// There was nothing to save.
+    Unchanged,
+    /// The changes are stored, or the destroyed session is gone from the store.
+    Written,
+    /// The session had ended before: the changes are dropped.
+    Gone,
+}
+
+/// What the response must do to the client's cookie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "the client learns of a new session only through its cookie"]
+pub enum CookieChange {
+    /// Nothing: the client holds the right cookie, or none.
+    Keep,
+    /// Set the cookie to this id.
+    Set {
+        /// The id.
+        id: SessionId,
+        /// For how long; until the browser closes when `None`.
+        max_age: Option<Duration>,
+    },
+    /// Remove the cookie.
+    Remove,
+}

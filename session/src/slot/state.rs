@@ -1,0 +1,156 @@
+//! What a request knows of its session: what is stored, what it has laid over that, and what the
+//! client holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CookieChange;
+use crate::record::{Changes, Fields, Record};
+use crate::{EncodeError, SessionId, StoreKey};
+
+/// What an open slot holds.
+pub(crate) struct State {
+    /// The id under which the session is stored, or will be.
+    pub(crate) id: SessionId,
+    /// The id has been used by a session that is over: the next one needs another.
+    pub(crate) id_is_spent: bool,
+    /// What is stored under the id; `None` for a session that has not been saved.
+    pub(crate) base: Option<Record>,
+    /// The live id that the client holds.
+    pub(crate) client_id: Option<SessionId>,
+    /// What a save that has begun is writing; kept until it has succeeded.
+    pub(crate) in_flight: Option<Arc<Changes>>,
+    /// What has been laid over since.
+    pub(crate) pending: Changes,
+    /// Something was set to other than its default, so that a new session is worth storing.
+    pub(crate) is_worth_storing: bool,
+    /// A save was asked for whatever has changed.
+    pub(crate) is_forced: bool,
+    /// A new id was asked for.
+    pub(crate) renew: bool,
+    /// How long the client is asked to keep the cookie, where that was changed.
+    pub(crate) persist_for: Option<Option<Duration>>,
+    /// The keys of sessions that were destroyed and are still to be deleted.
+    pub(crate) destroyed: Vec<StoreKey>,
+    /// A destroyed session has been deleted: its cookie goes too.
+    pub(crate) remove_cookie: bool,
+    /// The cookie's life has moved with the session's.
+    pub(crate) refresh_cookie: bool,
+    /// The session ended under this request: nothing more is saved.
+    pub(crate) is_gone: bool,
+    /// Rises when the session is destroyed: older handles do not reach the one after it.
+    pub(crate) epoch: u32,
+    /// The first field that could not be encoded.
+    pub(crate) encode_error: Option<EncodeError>,
+    pub(crate) phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Opened outside any middleware: only an explicit save saves it.
+    Direct,
+    /// A middleware will commit it.
+    BeforeHead,
+    /// The response head has left: no cookie can be set any more.
+    AfterHead,
+}
+
+impl State {
+    /// A session that has not been saved yet.
+    pub(crate) fn new(id: SessionId) -> Self {
+        State {
+            id,
+            id_is_spent: false,
+            base: None,
+            client_id: None,
+            in_flight: None,
+            pending: Changes::default(),
+            is_worth_storing: false,
+            is_forced: false,
+            renew: false,
+            persist_for: None,
+            destroyed: Vec::new(),
+            remove_cookie: false,
+            refresh_cookie: false,
+            is_gone: false,
+            epoch: 0,
+            encode_error: None,
+            phase: Phase::BeforeHead,
+        }
+    }
+
+    /// A session that is stored.
+    pub(crate) fn stored(id: SessionId, base: Record) -> Self {
+        State {
+            client_id: Some(id.clone()),
+            base: Some(base),
+            ..State::new(id)
+        }
+    }
+
+    /// The fields as this request sees them: the stored ones and what it laid over them.
+    pub(crate) fn fields(&self) -> Fields {
+        let mut fields = self
+            .base
+            .as_ref()
+            .map_or_else(Fields::default, |base| base.fields.clone());
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.apply(&mut fields);
+        }
+        self.pending.apply(&mut fields);
+        fields
+    }
+
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_forced
+            || self.renew
+            || self.persist_for.is_some()
+            || self.in_flight.is_some()
+            || !self.pending.is_empty()
+            || !self.destroyed.is_empty()
+    }
+
+    /// Forgets all changes that are not saved yet. A destroy stays.
+    pub(crate) fn discard(&mut self) {
+        self.in_flight = None;
+        self.pending = Changes::default();
+        self.is_worth_storing = false;
+        self.is_forced = false;
+        self.renew = false;
+        self.persist_for = None;
+        self.encode_error = None;
+    }
+
+    /// Ends the session; what is laid over afterwards makes a new one.
+    pub(crate) fn destroy(&mut self, key: StoreKey) {
+        self.discard();
+        if self.base.take().is_some() {
+            self.destroyed.push(key);
+        }
+        self.is_gone = false;
+        self.epoch += 1;
+        match SessionId::generate() {
+            Ok(id) => self.id = id,
+            // Told when the session that needs it is saved: the destroy itself must not fail.
+            Err(_) => self.id_is_spent = true,
+        }
+    }
+
+    /// What the response must do to the cookie, and notes that it does.
+    pub(crate) fn cookie_change(&mut self, max_age: impl FnOnce(&Record) -> Option<Duration>) -> CookieChange {
+        let change = match &self.base {
+            Some(base) if self.refresh_cookie || self.client_id.as_ref() != Some(&self.id) => {
+                self.client_id = Some(self.id.clone());
+                CookieChange::Set {
+                    id: self.id.clone(),
+                    max_age: max_age(base),
+                }
+            }
+            None if self.remove_cookie && self.client_id.take().is_some() => CookieChange::Remove,
+            _ => CookieChange::Keep,
+        };
+        self.refresh_cookie = false;
+        self.remove_cookie = false;
+        change
+    }
+}
