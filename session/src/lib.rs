@@ -1,16 +1,33 @@
 //! Typed HTTP sessions.
 
+#[cfg(feature = "actix-web")]
+mod actix;
+pub mod cookie;
 mod data;
+mod error;
 mod id;
+mod log;
+mod manager;
 mod record;
+mod session;
+mod slot;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
+#[cfg(feature = "actix-web")]
+pub use actix::{ExtractError, OnServerError, SessionExt, SessionMiddleware, SessionService};
+pub use cookie::{CookieSettings, SameSite};
 pub use data::{EncodeError, SessionData};
+pub use error::SessionError;
 pub use id::{GenerateError, SessionId, StoreKey};
+pub use manager::{SessionManager, SessionManagerBuilder, WhenGone};
 pub use record::{
     Changes, DecodeError, FORMAT_VERSION, Fields, MAX_ENCODED_LENGTH, Record, Revision, TooLarge,
 };
+pub use session::Session;
+pub use slot::{CookieChange, OpenSlot, Saved, Slot};
 pub use store::*;
 pub use time::{Clock, SystemClock, Timestamp, days, hours, minutes, seconds};
 

@@ -1,4 +1,7 @@
-//! What may be said of a session in a log: never its id, its key or a value.
+//! What is said of sessions in the log: events with stable names, never an id, a key or a value.
+//!
+//! Every line has a field `event`. Those about one session have a field `session`, which puts the
+//! lines about it together and leads back to nothing.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,9 +9,9 @@ use std::sync::LazyLock;
 
 use crate::StoreKey;
 
-/// A value that is the same for the same session throughout this process's life, so that lines of
-/// a log can be put together, and that leads back to nothing: a hash keyed with a secret of the
-/// process (ASVS 5.0 row 16.2.5: session tokens appear in logs only hashed or masked).
+/// A value that is the same for the same session throughout this process's life: a hash keyed with
+/// a secret of the process (ASVS 5.0 row 16.2.5: session tokens appear in logs only hashed or
+/// masked).
 pub(crate) fn correlation(key: &StoreKey) -> impl fmt::Display + use<> {
     static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     Correlation(SECRET.hash_one(key) >> 32)
@@ -22,8 +25,17 @@ impl fmt::Display for Correlation {
     }
 }
 
+/// Cookies of our name held something that is no id.
+pub(crate) fn malformed_ids(count: usize) {
+    tracing::info!(
+        event = "malformed_id",
+        count,
+        "a session cookie holds no session id: it is ignored"
+    );
+}
+
 /// An error with all of its causes, on one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> impl fmt::Display + '_ {
+pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl fmt::Display + 'a {
     Chain(error)
 }
 

@@ -70,6 +70,10 @@ impl Record {
         merged
     }
 
+    /// STUB
+    #[must_use]
+    pub fn encoded_length(&self) -> usize { self.encode(&crate::StoreKey::parse(&"0".repeat(64)).unwrap()).len() }
+
     /// Whether the session is over at `now`. At the very moment of its expiry it is (CHECKLIST TO-4).
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {

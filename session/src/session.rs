@@ -66,7 +66,7 @@ impl<T: SessionData> Session<T> {
     #[must_use]
     pub fn is_modified(&self) -> bool {
         let state = self.slot.state();
-        self.is_marked() || state.is_forced || !state.pending.is_empty()
+        self.is_marked() || state.pending.is_forced || !state.pending.changes.is_empty()
     }
 
     /// Whether a save would have something to do: after a change, a renew, a clear or a destroy, and
@@ -75,7 +75,7 @@ impl<T: SessionData> Session<T> {
     pub fn should_save(&self) -> bool {
         let state = self.slot.state();
         self.is_marked()
-            || state.is_changed()
+            || state.has_unsaved()
             || state
                 .base
                 .as_ref()
@@ -90,7 +90,7 @@ impl<T: SessionData> Session<T> {
         for index in 0..T::Tracked::FIELDS.len() {
             self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
         }
-        self.slot.state().is_forced = true;
+        self.slot.state().pending.is_forced = true;
     }
 
     /// Gives the session a new id at the save; the old one is worthless from then on.
@@ -99,7 +99,7 @@ impl<T: SessionData> Session<T> {
     /// (OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level
     /// Change"). The absolute timeout goes on from where it was.
     pub fn renew(&mut self) {
-        self.slot.state().renew = true;
+        self.slot.state().pending.renew = true;
     }
 
     /// Ends the session: at the save its record is deleted, durably, and the client's cookie
@@ -150,7 +150,7 @@ impl<T: SessionData> Session<T> {
     /// The cookie's `Max-Age` never goes past the absolute timeout nor past 400 days
     /// (RFC 6265bis §5.5). By default a session's cookie is not kept (NIST SP 800-63B-4 §5.1).
     pub fn persist_for(&mut self, duration: impl Into<Option<Duration>>) {
-        self.slot.state().persist_for = Some(duration.into());
+        self.slot.state().pending.persist_for = Some(duration.into());
     }
 
     /// Saves what has changed now, rather than when the response head leaves.
@@ -163,11 +163,11 @@ impl<T: SessionData> Session<T> {
     ///
     /// See [`SessionError`]. The changes are kept: a later save tries again.
     pub async fn save(&mut self) -> Result<Saved, SessionError> {
-        self.overlay();
+        self.overlay()?;
         self.slot.save().await
     }
 
-    /// Saves, and tells what must be done to the client's cookie.
+    /// Saves whatever has changed, and tells what must be done to the client's cookie.
     pub(crate) async fn save_for_client(&mut self) -> Result<CookieChange, SessionError> {
         self.save().await?;
         let manager = self.slot.manager();
@@ -175,48 +175,43 @@ impl<T: SessionData> Session<T> {
         Ok(state.cookie_change(|record| manager.cookie_max_age(record)))
     }
 
+    /// Has the session stored by the next save even when nothing in it has changed.
     pub(crate) fn force(&mut self) {
-        self.slot.state().is_forced = true;
+        self.slot.state().pending.is_forced = true;
     }
 
-    /// Lays what has changed over the slot and begins anew.
-    fn overlay(&mut self) {
+    /// Lays what has changed over the slot and begins anew; changes that cannot be encoded stay.
+    fn overlay(&mut self) -> Result<(), EncodeError> {
         if !self.is_marked() {
-            return;
+            return Ok(());
         }
-        let (changes, result) = self.changes();
-        let is_worth_storing = self.is_cleared || !self.is_default(&changes);
+        let changes = self.changes()?;
+        let is_worth_storing = !self.is_default(&changes);
         self.is_cleared = false;
         self.tracked.changed_mut().fill(0);
         let mut state = self.slot.state();
-        if state.epoch != self.epoch {
+        if state.epoch == self.epoch {
+            state.pending.is_worth_storing |= is_worth_storing;
+            state.pending.changes.overlay(changes);
+        } else {
             tracing::debug!(
                 event = "write_after_destroy",
                 "changes of a session handle are dropped: the session was destroyed through another \
                  handle of the same request"
             );
-            return;
         }
-        match result {
-            Ok(()) => {
-                state.is_worth_storing |= is_worth_storing;
-                state.pending.overlay(changes);
-            }
-            Err(error) => {
-                state.encode_error.get_or_insert(error);
-            }
-        }
+        Ok(())
     }
 
-    fn changes(&self) -> (Changes, Result<(), EncodeError>) {
+    fn changes(&self) -> Result<Changes, EncodeError> {
         let mut changes = Changes::default();
         if self.is_cleared {
             changes.clear();
         }
         let mut writer = Writer::new(&mut changes);
         self.tracked.overlay(&mut writer);
-        let result = writer.finish();
-        (changes, result)
+        writer.finish()?;
+        Ok(changes)
     }
 
     /// Whether this is a new session and every changed field holds what it would read as anyway.
@@ -236,6 +231,16 @@ impl<T: SessionData> Session<T> {
 
     fn reset(&mut self) {
         self.tracked = T::Tracked::fork(&mut Reader::new(&Fields::default()));
+    }
+
+    fn marked_fields(&self) -> Vec<&'static str> {
+        let changed = self.tracked.changed();
+        let is_marked = |index: usize| changed[index / 64] & (1 << (index % 64)) != 0;
+        T::Tracked::FIELDS
+            .iter()
+            .enumerate()
+            .filter_map(|(index, field)| is_marked(index).then_some(field.name))
+            .collect()
     }
 
     fn is_marked(&self) -> bool {
@@ -267,17 +272,21 @@ impl<T: SessionData> Drop for Session<T> {
         }
         let phase = self.slot.state().phase;
         match phase {
-            Phase::BeforeHead => self.overlay(),
+            Phase::BeforeHead => {
+                if let Err(error) = self.overlay() {
+                    self.slot.state().encode_error.get_or_insert(error);
+                }
+            }
             Phase::AfterHead => tracing::error!(
                 event = "dropped_after_commit",
-                fields = ?self.changes().0,
+                fields = ?self.marked_fields(),
                 "a session handle was dropped with unsaved changes after its response had left: \
                  they are lost. Call `session.save().await` before dropping a handle that has \
                  been moved into a stream, a WebSocket or a task"
             ),
             Phase::Direct => tracing::warn!(
                 event = "dropped_unsaved",
-                fields = ?self.changes().0,
+                fields = ?self.marked_fields(),
                 "a session handle was dropped with unsaved changes: they are lost. Call \
                  `manager.save(&mut session).await`"
             ),

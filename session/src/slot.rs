@@ -3,6 +3,7 @@
 
 mod state;
 mod turn;
+mod unsaved;
 
 use std::fmt;
 use std::future::Future;
@@ -13,8 +14,10 @@ use std::time::Duration;
 pub(crate) use state::{Phase, State};
 use turn::Turn;
 pub(crate) use turn::TurnGuard;
+pub(crate) use unsaved::Unsaved;
 
-use crate::cookie::CookieSettings;
+use crate::cookie::{self, CookieError, CookieSettings};
+use crate::log::malformed_ids;
 use crate::record::Record;
 use crate::{SessionError, SessionId, Timestamp};
 
@@ -47,6 +50,21 @@ impl Slot {
         self.0.manager.cookie()
     }
 
+    /// The distinct well-formed ids in the request's `Cookie` headers, to be given to
+    /// [`open`](Self::open). None when the slot is open already: the cookies are read once.
+    pub fn ids<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<SessionId> {
+        if self.opened().is_some() {
+            return Vec::new();
+        }
+        let found = cookie::candidates(headers, self.cookie().name(), |value| {
+            SessionId::parse(std::str::from_utf8(value).ok()?)
+        });
+        if found.malformed > 0 {
+            malformed_ids(found.malformed);
+        }
+        found.values
+    }
+
     /// Opens the session that one of `ids` names, or a new one, unless the slot is open already.
     ///
     /// `ids` are the distinct well-formed ids in the request's cookies of the manager's name. When
@@ -72,8 +90,8 @@ impl Slot {
     }
 
     /// Whether two slots are of the same manager.
-    pub(crate) fn is_of(&self, manager: &Arc<dyn Manage>) -> bool {
-        Arc::ptr_eq(&self.0.manager, manager)
+    pub(crate) fn is_of_same_manager(&self, other: &Slot) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.0.manager), Arc::as_ptr(&other.0.manager))
     }
 }
 
@@ -184,7 +202,7 @@ pub enum Saved {
 
 /// What the response must do to the client's cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "the client learns of a new session only through its cookie"]
+#[non_exhaustive]
 pub enum CookieChange {
     /// Nothing: the client holds the right cookie, or none.
     Keep,
@@ -197,4 +215,21 @@ pub enum CookieChange {
     },
     /// Remove the cookie.
     Remove,
+}
+
+impl CookieChange {
+    /// The value of the `Set-Cookie` header that makes the change; `None` when nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// When the cookie would be larger than browsers accept.
+    pub fn header(&self, settings: &CookieSettings) -> Result<Option<String>, CookieError> {
+        match self {
+            CookieChange::Keep => Ok(None),
+            CookieChange::Set { id, max_age } => {
+                settings.set_cookie(id.as_str(), *max_age).map(Some)
+            }
+            CookieChange::Remove => Ok(Some(settings.removal())),
+        }
+    }
 }

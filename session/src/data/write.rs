@@ -1,5 +1,7 @@
 //! From the changed fields of a struct to raw changes of a record.
 
+use std::sync::Arc;
+
 use rmp_serde::config::{DefaultConfig, StructMapConfig};
 use serde::Serialize;
 
@@ -49,7 +51,7 @@ impl<'a> Writer<'a> {
         if let Some(problem) = problem {
             self.error.get_or_insert(EncodeError {
                 field: field.name,
-                problem,
+                problem: Arc::new(problem),
             });
             return;
         }
@@ -65,12 +67,12 @@ impl<'a> Writer<'a> {
 }
 
 /// A changed field could not be encoded, so nothing of its handle was saved.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the session field `{field}` cannot be encoded")]
 pub struct EncodeError {
     field: &'static str,
     #[source]
-    problem: EncodeProblem,
+    problem: Arc<EncodeProblem>,
 }
 
 impl EncodeError {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::CookieChange;
-use crate::record::{Changes, Fields, Record};
+use super::{CookieChange, Unsaved};
+use crate::record::{Fields, Record};
 use crate::{EncodeError, SessionId, StoreKey};
 
 /// What an open slot holds.
@@ -19,18 +19,10 @@ pub(crate) struct State {
     /// The live id that the client holds.
     pub(crate) client_id: Option<SessionId>,
     /// What a save that has begun is writing; kept until it has succeeded.
-    pub(crate) in_flight: Option<Arc<Changes>>,
+    pub(crate) in_flight: Option<Arc<Unsaved>>,
     /// What has been laid over since.
-    pub(crate) pending: Changes,
-    /// Something was set to other than its default, so that a new session is worth storing.
-    pub(crate) is_worth_storing: bool,
-    /// A save was asked for whatever has changed.
-    pub(crate) is_forced: bool,
-    /// A new id was asked for.
-    pub(crate) renew: bool,
-    /// How long the client is asked to keep the cookie, where that was changed.
-    pub(crate) persist_for: Option<Option<Duration>>,
-    /// The keys of sessions that were destroyed and are still to be deleted.
+    pub(crate) pending: Unsaved,
+    /// The sessions that were destroyed and are still to be deleted.
     pub(crate) destroyed: Vec<StoreKey>,
     /// A destroyed session has been deleted: its cookie goes too.
     pub(crate) remove_cookie: bool,
@@ -40,7 +32,7 @@ pub(crate) struct State {
     pub(crate) is_gone: bool,
     /// Rises when the session is destroyed: older handles do not reach the one after it.
     pub(crate) epoch: u32,
-    /// The first field that could not be encoded.
+    /// The first field that could not be encoded when its handle was dropped.
     pub(crate) encode_error: Option<EncodeError>,
     pub(crate) phase: Phase,
 }
@@ -64,11 +56,7 @@ impl State {
             base: None,
             client_id: None,
             in_flight: None,
-            pending: Changes::default(),
-            is_worth_storing: false,
-            is_forced: false,
-            renew: false,
-            persist_for: None,
+            pending: Unsaved::default(),
             destroyed: Vec::new(),
             remove_cookie: false,
             refresh_cookie: false,
@@ -95,29 +83,52 @@ impl State {
             .as_ref()
             .map_or_else(Fields::default, |base| base.fields.clone());
         if let Some(in_flight) = &self.in_flight {
-            in_flight.apply(&mut fields);
+            in_flight.changes.apply(&mut fields);
         }
-        self.pending.apply(&mut fields);
+        self.pending.changes.apply(&mut fields);
         fields
     }
 
-    pub(crate) fn is_changed(&self) -> bool {
-        self.is_forced
-            || self.renew
-            || self.persist_for.is_some()
-            || self.in_flight.is_some()
-            || !self.pending.is_empty()
-            || !self.destroyed.is_empty()
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.in_flight.is_some() || !self.pending.is_empty() || !self.destroyed.is_empty()
+    }
+
+    /// Takes what is to be saved now. It is kept as being in flight until [`saved`](Self::saved), so
+    /// that a save that fails or is dropped half way loses nothing.
+    pub(crate) fn begin_save(&mut self) -> Arc<Unsaved> {
+        let mut unsaved = self
+            .in_flight
+            .take()
+            .map_or_else(Unsaved::default, Arc::unwrap_or_clone);
+        unsaved.overlay(std::mem::take(&mut self.pending));
+        if let Some(base) = &self.base {
+            unsaved.changes.retain_effective(&base.fields);
+            unsaved.persist_for = unsaved
+                .persist_for
+                .filter(|persist_for| *persist_for != base.persist_for);
+        }
+        let unsaved = Arc::new(unsaved);
+        self.in_flight = Some(Arc::clone(&unsaved));
+        unsaved
+    }
+
+    /// Notes that what was in flight is stored now, under `id`.
+    pub(crate) fn saved(&mut self, id: SessionId, record: Record) {
+        self.in_flight = None;
+        self.refresh_cookie |= record.persist_for.is_some()
+            || self
+                .base
+                .as_ref()
+                .is_some_and(|base| base.persist_for != record.persist_for);
+        self.id = id;
+        self.id_is_spent = false;
+        self.base = Some(record);
     }
 
     /// Forgets all changes that are not saved yet. A destroy stays.
     pub(crate) fn discard(&mut self) {
         self.in_flight = None;
-        self.pending = Changes::default();
-        self.is_worth_storing = false;
-        self.is_forced = false;
-        self.renew = false;
-        self.persist_for = None;
+        self.pending = Unsaved::default();
         self.encode_error = None;
     }
 
@@ -136,8 +147,18 @@ impl State {
         }
     }
 
+    /// Notes that the session ended under this request: what it changed is dropped.
+    pub(crate) fn end(&mut self) {
+        self.discard();
+        self.base = None;
+        self.is_gone = true;
+    }
+
     /// What the response must do to the cookie, and notes that it does.
-    pub(crate) fn cookie_change(&mut self, max_age: impl FnOnce(&Record) -> Option<Duration>) -> CookieChange {
+    pub(crate) fn cookie_change(
+        &mut self,
+        max_age: impl FnOnce(&Record) -> Option<Duration>,
+    ) -> CookieChange {
         let change = match &self.base {
             Some(base) if self.refresh_cookie || self.client_id.as_ref() != Some(&self.id) => {
                 self.client_id = Some(self.id.clone());

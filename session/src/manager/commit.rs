@@ -1,0 +1,316 @@
+//! Saving what a request has laid over its slot.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::builder::Policy;
+use super::{Inner, WhenGone, timeouts};
+use crate::log::correlation;
+use crate::record::{Record, Revision};
+use crate::slot::{OpenSlot, Phase, State, Unsaved};
+use crate::store::Change;
+use crate::{
+    Created, Modified, Saved, SessionError, SessionId, SessionStore, StoreError, Timestamp, TooLarge,
+};
+
+/// How often a new id is made when the one before turns out to be taken. With 256 random bits that
+/// never happens by chance; it is a bound for a generator that is broken.
+const ID_ATTEMPTS: u32 = 4;
+
+/// What a save has to do.
+enum Plan {
+    Nothing,
+    Drop,
+    Touch(SessionId, Record),
+    Create(SessionId, Arc<Unsaved>),
+    Modify(SessionId, Record, Arc<Unsaved>),
+    Rotate(SessionId, Record, Arc<Unsaved>),
+}
+
+impl<S: SessionStore> Inner<S> {
+    /// Saves what has been laid over `slot`. One save of a slot at a time; one that is dropped half
+    /// way leaves what it was saving to the next.
+    pub(super) async fn save(&self, slot: &OpenSlot) -> Result<Saved, SessionError> {
+        let _turn = slot.turn().await;
+        let has_deleted = self.delete_destroyed(slot).await?;
+        let now = self.clock.now();
+        let (plan, epoch) = {
+            let mut state = slot.state();
+            (self.plan(&mut state, now)?, state.epoch)
+        };
+        let saved = match plan {
+            Plan::Nothing => Saved::Unchanged,
+            Plan::Drop => self.gone(slot, epoch)?,
+            Plan::Touch(id, record) => self.touch(slot, epoch, &id, record, now).await,
+            Plan::Create(id, unsaved) => {
+                let (id, record) = self.create(id, &unsaved, now).await?;
+                self.saved(slot, epoch, id, record)
+            }
+            Plan::Modify(id, base, unsaved) => {
+                match self.modify(&id, &base, &unsaved, now).await? {
+                    Some(record) => self.saved(slot, epoch, id, record),
+                    None => self.gone(slot, epoch)?,
+                }
+            }
+            Plan::Rotate(old, base, unsaved) => {
+                match self.rotate(&old, &base, &unsaved, now).await? {
+                    Some((id, record)) => self.saved(slot, epoch, id, record),
+                    None => self.gone(slot, epoch)?,
+                }
+            }
+        };
+        Ok(match saved {
+            Saved::Unchanged if has_deleted => Saved::Written,
+            saved => saved,
+        })
+    }
+
+    /// Deletes the sessions that were destroyed. What fails stays to be deleted.
+    async fn delete_destroyed(&self, slot: &OpenSlot) -> Result<bool, StoreError> {
+        let mut has_deleted = false;
+        loop {
+            let Some(key) = slot.state().destroyed.last().cloned() else {
+                return Ok(has_deleted);
+            };
+            // Done, or gone already: either way there is no such session any more.
+            let _ = self.store.delete(&key, None).await?;
+            tracing::info!(
+                event = "destroyed",
+                session = %correlation(&key),
+                "a session was destroyed"
+            );
+            let mut state = slot.state();
+            state.destroyed.retain(|destroyed| *destroyed != key);
+            state.remove_cookie = true;
+            has_deleted = true;
+        }
+    }
+
+    fn plan(&self, state: &mut State, now: Timestamp) -> Result<Plan, SessionError> {
+        if let Some(error) = &state.encode_error {
+            return Err(error.clone().into());
+        }
+        let has_unsaved = state.has_unsaved();
+        if state.is_gone {
+            return Ok(if has_unsaved { Plan::Drop } else { Plan::Nothing });
+        }
+        if !has_unsaved {
+            return Ok(match &state.base {
+                Some(base) if self.policy.timeouts.is_touch_due(base, now) => {
+                    Plan::Touch(state.id.clone(), base.clone())
+                }
+                _ => Plan::Nothing,
+            });
+        }
+        let unsaved = state.begin_save();
+        let id = state.id.clone();
+        let Some(base) = state.base.clone() else {
+            if !unsaved.is_forced && !unsaved.is_worth_storing {
+                return Ok(Plan::Nothing);
+            }
+            if state.phase == Phase::AfterHead {
+                return Err(SessionError::HeadSent);
+            }
+            let id = if state.id_is_spent {
+                SessionId::generate()?
+            } else {
+                id
+            };
+            return Ok(Plan::Create(id, unsaved));
+        };
+        if self.policy.timeouts.is_over(&base, now) {
+            return Ok(Plan::Drop);
+        }
+        let changes = &unsaved.changes;
+        if unsaved.renew || changes.rotates() || changes.is_cleared() {
+            if state.phase == Phase::AfterHead {
+                return Err(SessionError::HeadSent);
+            }
+            return Ok(Plan::Rotate(id, base, unsaved));
+        }
+        if unsaved.is_empty() {
+            state.in_flight = None;
+            return Ok(if self.policy.timeouts.is_touch_due(&base, now) {
+                Plan::Touch(id, base)
+            } else {
+                Plan::Nothing
+            });
+        }
+        Ok(Plan::Modify(id, base, unsaved))
+    }
+
+    /// Moves the expiry. That it fails is logged and no more: the request has read what it asked for,
+    /// and the session lives on until its old expiry.
+    async fn touch(
+        &self,
+        slot: &OpenSlot,
+        epoch: u32,
+        id: &SessionId,
+        mut record: Record,
+        now: Timestamp,
+    ) -> Saved {
+        let key = self.key(id);
+        record.last_seen = now;
+        record.expires = self
+            .policy
+            .timeouts
+            .expires(record.created, now, record.persist_for);
+        match self.store.touch(&key, now, record.expires).await {
+            Ok(true) => {
+                let mut state = slot.state();
+                if state.epoch == epoch {
+                    state.refresh_cookie |= record.persist_for.is_some();
+                    state.base = Some(record);
+                }
+                Saved::Written
+            }
+            Ok(false) => {
+                let mut state = slot.state();
+                if state.epoch == epoch {
+                    state.end();
+                }
+                Saved::Gone
+            }
+            Err(error) => {
+                tracing::error!(
+                    event = "store_failure",
+                    session = %correlation(&key),
+                    error = %crate::log::chain(&error),
+                    "the expiry of a session could not be moved"
+                );
+                Saved::Unchanged
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        mut id: SessionId,
+        unsaved: &Unsaved,
+        now: Timestamp,
+    ) -> Result<(SessionId, Record), SessionError> {
+        let record = self.policy.successor(&Record::new(now, now), unsaved, now)?;
+        let record = Record {
+            revision: Revision::FIRST,
+            ..record
+        };
+        for _ in 0..ID_ATTEMPTS {
+            let key = self.key(&id);
+            if self.store.create(&key, &record).await? == Created::Done {
+                tracing::info!(
+                    event = "created",
+                    session = %correlation(&key),
+                    "a session was created"
+                );
+                return Ok((id, record));
+            }
+            id = SessionId::generate()?;
+        }
+        Err(StoreError::Conflict {
+            attempts: ID_ATTEMPTS,
+        }
+        .into())
+    }
+
+    /// Merges what is unsaved into the stored record. `None` when the session is over.
+    async fn modify(
+        &self,
+        id: &SessionId,
+        base: &Record,
+        unsaved: &Arc<Unsaved>,
+        now: Timestamp,
+    ) -> Result<Option<Record>, SessionError> {
+        let refused: Arc<Mutex<Option<TooLarge>>> = Arc::default();
+        let change: Change = {
+            let policy = Arc::clone(&self.policy);
+            let (unsaved, refused) = (Arc::clone(unsaved), Arc::clone(&refused));
+            Arc::new(move |current| {
+                if policy.timeouts.is_over(current, now) {
+                    return None;
+                }
+                match policy.successor(current, &unsaved, now) {
+                    Ok(record) => Some(record),
+                    Err(too_large) => {
+                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(too_large);
+                        None
+                    }
+                }
+            })
+        };
+        match self.store.modify(&self.key(id), base, &change).await {
+            Ok(Modified::Done(record)) => Ok(Some(record)),
+            Ok(Modified::Gone) => Ok(None),
+            Ok(Modified::Declined) => {
+                let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+                refused.map_or(Ok(None), |too_large| Err(too_large.into()))
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Conflict { .. }) {
+                    tracing::error!(
+                        event = "conflict_exhausted",
+                        session = %correlation(&self.key(id)),
+                        "a session could not be saved: others changed it at every attempt"
+                    );
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Notes in the slot what is stored now.
+    fn saved(&self, slot: &OpenSlot, epoch: u32, id: SessionId, record: Record) -> Saved {
+        let mut state = slot.state();
+        if state.epoch == epoch {
+            state.saved(id, record);
+        } else {
+            // It was destroyed while this save was under way: what was just stored goes too.
+            state.destroyed.push(self.key(&id));
+        }
+        Saved::Written
+    }
+
+    /// Drops what cannot be saved, because its session is over.
+    fn gone(&self, slot: &OpenSlot, epoch: u32) -> Result<Saved, SessionError> {
+        let mut state = slot.state();
+        if state.epoch == epoch {
+            tracing::warn!(
+                event = "write_after_destroy",
+                session = %correlation(&self.key(&state.id)),
+                "the changes of a request are dropped: its session ended before they were saved"
+            );
+            state.end();
+        }
+        match self.policy.when_gone {
+            WhenGone::Drop => Ok(Saved::Gone),
+            WhenGone::Error => Err(SessionError::Gone),
+        }
+    }
+}
+
+impl Policy {
+    /// The record that follows `current` when what is unsaved is merged into it.
+    pub(super) fn successor(
+        &self,
+        current: &Record,
+        unsaved: &Unsaved,
+        now: Timestamp,
+    ) -> Result<Record, TooLarge> {
+        let mut next = timeouts::rebased(current, now).unwrap_or_else(|| current.clone());
+        next = next.merge(&unsaved.changes);
+        next.revision = current.revision.next();
+        next.last_seen = current.last_seen.max(now);
+        if let Some(persist_for) = unsaved.persist_for {
+            next.persist_for = persist_for;
+        }
+        if unsaved.changes.rotates() {
+            next.created = now;
+        }
+        next.expires = self
+            .timeouts
+            .expires(next.created, next.last_seen, next.persist_for);
+        let length = next.encoded_length();
+        if length > self.max_record_size {
+            return Err(unsaved.changes.too_large(length, self.max_record_size));
+        }
+        Ok(next)
+    }
+}
