@@ -1,8 +1,34 @@
-//! The derive macro of the `session` crate.
+//! The derive macro of the [`session`](https://docs.rs/session) crate. Use it from there.
+//!
+//! A derive goes through the files in this order: `parse` reads the attributes, `model` puts
+//! together what is to be generated, `check` looks for what cannot be, and `expand` writes the code.
+//! All errors of a struct are collected on the way (`context`); when there are any, `fallback` writes
+//! code that keeps the rest of the program quiet.
+
+mod check;
+mod context;
+mod expand;
+mod fallback;
+mod model;
+mod parse;
+
 use proc_macro::TokenStream;
 
-/// Placeholder until the derive lands.
+#[doc = include_str!("derive.md")]
 #[proc_macro_derive(Session, attributes(session))]
-pub fn derive_session(_input: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn derive_session(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    let mut context = context::Context::default();
+    let model = model::Model::new(&input, &mut context);
+    if let Some(model) = &model {
+        check::check(model, &input, &mut context);
+    }
+    match (context.finish(), model) {
+        (Ok(()), Some(model)) => expand::expand(&model).into(),
+        (result, model) => {
+            let errors = result.err().map(|errors| errors.to_compile_error());
+            let stub = fallback::expand(&input, model.as_ref());
+            quote::quote!(#errors #stub).into()
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub use write::{EncodeError, FieldSerializer, Writer};
     label = "this type does not derive `Session`",
     note = "add `#[derive(Default, session::Session)]` to the struct `{Self}`"
 )]
-pub trait SessionData: Default + 'static {
+pub trait SessionData: Sized + 'static {
     /// The companion of this type: its data and what has changed in it.
     type Tracked: Companion<Data = Self>;
 }
@@ -28,6 +28,7 @@ pub trait SessionData: Default + 'static {
 /// What a companion type can do. The derive implements it; nobody else does.
 #[doc(hidden)]
 pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
+    /// The struct that it is the companion of.
     type Data;
 
     /// The stored fields, in the order of their bits.

@@ -39,6 +39,8 @@ pub use session_derive::Session;
 pub mod __private {
     pub use crate::data::{
         Companion, DebugField, FallbackDebug, Field, FieldDeserializer, FieldSerializer, Reader,
-        Redacted, State, Writer,
+        Redacted, SessionData, State, Writer,
     };
+    pub use serde::Serialize;
+    pub use serde::de::DeserializeOwned;
 }

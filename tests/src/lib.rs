@@ -1,1 +1,8 @@
-//! Support for the whole-library tests.
+//! What the whole-library tests share: a probe application on real sockets, a client that sends
+//! exactly the bytes it is told to, and a look at stores and logs.
+
+pub mod client;
+pub mod events;
+pub mod faults;
+pub mod probe;
+pub mod server;

@@ -1,0 +1,107 @@
+//! Every rule of what cannot be said together, each a function with a name.
+
+use std::collections::HashMap;
+
+use syn::ext::IdentExt as _;
+use syn::{DeriveInput, GenericParam};
+
+use crate::context::Context;
+use crate::model::Model;
+
+pub(crate) fn check(model: &Model, input: &DeriveInput, context: &mut Context) {
+    no_lifetimes(input, context);
+    skipped_fields_have_no_stored_form(model, context);
+    stored_names_differ(model, context);
+    accessors_differ(model, context);
+    companion_differs_from_struct(model, context);
+}
+
+/// A session outlives the request that it was read for.
+fn no_lifetimes(input: &DeriveInput, context: &mut Context) {
+    for parameter in &input.generics.params {
+        if let GenericParam::Lifetime(lifetime) = parameter {
+            context.error(
+                lifetime,
+                "a session owns its data: use owned types, `String` for `&str`, instead of a lifetime",
+            );
+        }
+    }
+}
+
+fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
+    for field in &model.fields {
+        let attributes = &field.attributes;
+        if attributes.skip.is_none() {
+            continue;
+        }
+        let words = [
+            attributes.rename.as_ref().map(|given| &given.word),
+            attributes.with.as_ref().map(|given| &given.word),
+            attributes.rotate.as_ref().map(|given| &given.word),
+        ];
+        let aliases = attributes.aliases.iter().map(|given| &given.word);
+        for word in words.into_iter().flatten().chain(aliases) {
+            context.error(
+                word,
+                format_args!("`{word}` means nothing for a field that is never stored: remove it, or `skip`"),
+            );
+        }
+    }
+}
+
+/// Two fields of one stored name would take each other's place.
+fn stored_names_differ(model: &Model, context: &mut Context) {
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let names = model.stored().map(|(field, stored)| (field, stored, None));
+    let aliases = model.stored().flat_map(|(field, stored)| {
+        (0..stored.aliases.len()).map(move |index| (field, stored, Some(index)))
+    });
+    for (field, stored, alias) in names.chain(aliases) {
+        let name = alias.map_or(&stored.name, |index| &stored.aliases[index]);
+        let owner = field.name.unraw().to_string();
+        let Some(other) = taken.insert(name.clone(), owner.clone()) else {
+            continue;
+        };
+        let message = if other == owner {
+            format!("the field `{owner}` is stored as \"{name}\" already: remove this alias")
+        } else {
+            format!(
+                "the field `{other}` is stored as \"{name}\" already: give one of them another name"
+            )
+        };
+        match (alias, &field.attributes.rename) {
+            (Some(index), _) => context.error(&field.attributes.aliases[index].value, message),
+            (None, Some(rename)) => context.error(&rename.value, message),
+            (None, None) => context.error(&field.name, message),
+        }
+    }
+}
+
+fn accessors_differ(model: &Model, context: &mut Context) {
+    let mut taken: HashMap<String, String> = HashMap::new();
+    for field in &model.fields {
+        let owner = field.name.unraw().to_string();
+        for accessor in [&field.setter, &field.mutator] {
+            let accessor = accessor.to_string();
+            if let Some(other) = taken.insert(accessor.clone(), owner.clone()) {
+                context.error(
+                    &field.name,
+                    format_args!(
+                        "the fields `{other}` and `{owner}` would both have a method \
+                         `{accessor}`: rename one of them, and keep its stored form by \
+                         `#[session(rename = \"{owner}\")]`"
+                    ),
+                );
+            }
+        }
+    }
+}
+
+fn companion_differs_from_struct(model: &Model, context: &mut Context) {
+    if model.companion == model.name {
+        context.error(
+            &model.companion,
+            "the companion is a type of its own: give it another name than the struct's",
+        );
+    }
+}

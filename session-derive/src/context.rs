@@ -1,0 +1,31 @@
+//! Collects errors, so that all mistakes in a struct are told at once.
+
+use std::fmt::Display;
+
+use quote::ToTokens;
+
+/// The errors found so far.
+#[derive(Default)]
+pub(crate) struct Context {
+    errors: Option<syn::Error>,
+}
+
+impl Context {
+    /// Notes that `tokens` are wrong.
+    pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.push(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// Notes an error.
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        match &mut self.errors {
+            Some(errors) => errors.combine(error),
+            None => self.errors = Some(error),
+        }
+    }
+
+    /// All errors, if there are any.
+    pub(crate) fn finish(self) -> Result<(), syn::Error> {
+        self.errors.map_or(Ok(()), Err)
+    }
+}

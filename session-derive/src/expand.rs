@@ -1,0 +1,320 @@
+//! From the model to code. Cannot fail.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{GenericParam, Generics, WhereClause, parse_quote};
+
+use crate::model::{Field, Model, Stored};
+
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let companion = companion(model);
+    let accessors = accessors(model);
+    let deref = deref(model);
+    let debug = debug(model);
+    let data = session_data(model);
+    quote! {
+        #companion
+        #accessors
+        #deref
+        #debug
+        #data
+    }
+}
+
+/// The companion type.
+pub(crate) fn companion(model: &Model) -> TokenStream {
+    let Model {
+        name,
+        visibility,
+        companion,
+        private,
+        generics,
+        ..
+    } = model;
+    let (_, arguments, where_clause) = generics.split_for_impl();
+    let parameters = &generics.params;
+    let words = Literal::usize_unsuffixed(model.stored().count().div_ceil(64));
+    let doc = format!(
+        "What a `Session<{}>` derefs to: the [`{}`] itself, to be read, and the methods that change \
+         its fields and mark what they change.",
+        name.unraw(),
+        name.unraw(),
+    );
+    quote! {
+        #[doc = #doc]
+        #visibility struct #companion<#parameters> #where_clause {
+            __session: #private::State<#name #arguments, #words>,
+        }
+    }
+}
+
+/// `set_<field>` and `<field>_mut`.
+fn accessors(model: &Model) -> TokenStream {
+    let companion = &model.companion;
+    let (parameters, arguments, where_clause) = model.generics.split_for_impl();
+    let methods = model.fields.iter().map(accessors_of);
+    quote! {
+        #[automatically_derived]
+        #[allow(dead_code, deprecated)]
+        impl #parameters #companion #arguments #where_clause {
+            #(#methods)*
+        }
+    }
+}
+
+fn accessors_of(field: &Field) -> TokenStream {
+    let Field {
+        name,
+        visibility,
+        ty,
+        docs,
+        deprecated,
+        setter,
+        mutator,
+        ..
+    } = field;
+    let plain = name.unraw();
+    let then = match &field.stored {
+        None => "It is never stored.",
+        Some(stored) if stored.rotates => {
+            "Marks it as changed; a change renews the session's id at the save."
+        }
+        Some(_) => "Marks it as changed.",
+    };
+    let paragraph = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+    let set_doc = format!("Sets `{plain}`. {then}");
+    let mut_doc = format!("Gives `{plain}` to be changed. {then}");
+    let data = match &field.stored {
+        Some(stored) => {
+            let bit = Literal::usize_unsuffixed(stored.bit);
+            quote!(self.__session.mark(#bit))
+        }
+        None => quote!(self.__session.unmarked()),
+    };
+    quote! {
+        #(#docs)*
+        #paragraph
+        #[doc = #set_doc]
+        #deprecated
+        #[inline]
+        #visibility fn #setter(&mut self, value: #ty) {
+            #data.#name = value;
+        }
+
+        #(#docs)*
+        #paragraph
+        #[doc = #mut_doc]
+        #deprecated
+        #[inline]
+        #visibility fn #mutator(&mut self) -> &mut #ty {
+            &mut #data.#name
+        }
+    }
+}
+
+/// Reads go through to the struct; there is no way to write through.
+fn deref(model: &Model) -> TokenStream {
+    let Model {
+        name, companion, ..
+    } = model;
+    let (parameters, arguments, where_clause) = model.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #parameters ::core::ops::Deref for #companion #arguments #where_clause {
+            type Target = #name #arguments;
+
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                self.__session.data()
+            }
+        }
+    }
+}
+
+fn debug(model: &Model) -> TokenStream {
+    let Model {
+        name,
+        companion,
+        private,
+        ..
+    } = model;
+    let (parameters, arguments, where_clause) = model.generics.split_for_impl();
+    let title = name.unraw().to_string();
+    let fields = model.fields.iter().map(|field| {
+        let name = &field.name;
+        let title = name.unraw().to_string();
+        if field.is_secret {
+            quote!(.field(#title, &#private::Redacted))
+        } else {
+            quote!(.field(#title, (&#private::DebugField(&self.#name)).field()))
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #parameters ::core::fmt::Debug for #companion #arguments #where_clause {
+            fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                #[allow(unused_imports)]
+                use #private::FallbackDebug as _;
+                formatter.debug_struct(#title) #(#fields)* .finish()
+            }
+        }
+    }
+}
+
+/// What the runtime needs: from a record's fields to the struct and back.
+fn session_data(model: &Model) -> TokenStream {
+    let Model {
+        name,
+        companion,
+        private,
+        ..
+    } = model;
+    let (parameters, arguments, _) = model.generics.split_for_impl();
+    let where_clause = storable(model);
+    let fields = model.stored().map(|(_, stored)| descriptor(model, stored));
+    let start = quote_spanned! {at(name.span())=>
+        <#name #arguments as ::core::default::Default>::default()
+    };
+    let starts = model.fields.iter().filter_map(|field| {
+        let (name, value) = (&field.name, field.starts_from.as_ref()?);
+        Some(quote!(data.#name = #value;))
+    });
+    let mutable = model
+        .fields
+        .iter()
+        .any(|field| field.stored.is_some() || field.starts_from.is_some())
+        .then(|| quote!(mut));
+    let reads = model.stored().map(|(field, stored)| read(field, stored));
+    let writes = model.stored().map(|(field, stored)| write(field, stored));
+    let (reader, writer) = match model.stored().next() {
+        Some(_) => (quote!(reader), quote!(writer)),
+        None => (quote!(_), quote!(_)),
+    };
+    quote! {
+        #[automatically_derived]
+        impl #parameters #private::SessionData for #name #arguments #where_clause {
+            type Tracked = #companion #arguments;
+        }
+
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #parameters #private::Companion for #companion #arguments #where_clause {
+            type Data = #name #arguments;
+
+            const FIELDS: &'static [#private::Field] = &[#(#fields),*];
+
+            fn fork(#reader: &mut #private::Reader<'_>) -> Self {
+                let #mutable data = #start;
+                #(#starts)*
+                #(#reads)*
+                Self { __session: #private::State::new(data) }
+            }
+
+            fn overlay(&self, #writer: &mut #private::Writer<'_>) {
+                #(#writes)*
+            }
+
+            #[inline]
+            fn changed(&self) -> &[::core::primitive::u64] {
+                self.__session.changed()
+            }
+
+            #[inline]
+            fn changed_mut(&mut self) -> &mut [::core::primitive::u64] {
+                self.__session.changed_mut()
+            }
+        }
+    }
+}
+
+fn descriptor(model: &Model, stored: &Stored) -> TokenStream {
+    let private = &model.private;
+    let Stored { name, aliases, .. } = stored;
+    let aliases = (!aliases.is_empty()).then(|| quote!(.aliases(&[#(#aliases),*])));
+    let rotate = stored.rotates.then(|| quote!(.rotate()));
+    quote!(#private::Field::new(#name) #aliases #rotate)
+}
+
+fn read(field: &Field, stored: &Stored) -> TokenStream {
+    let name = &field.name;
+    let bit = Literal::usize_unsuffixed(stored.bit);
+    match &stored.with {
+        None => quote_spanned! {at(field.ty.span())=>
+            reader.read(&Self::FIELDS[#bit], &mut data.#name);
+        },
+        Some(with) => quote_spanned! {at(with.span())=>
+            reader.read_with(&Self::FIELDS[#bit], &mut data.#name, |deserializer| {
+                #with::deserialize(deserializer)
+            });
+        },
+    }
+}
+
+fn write(field: &Field, stored: &Stored) -> TokenStream {
+    let name = &field.name;
+    let bit = Literal::usize_unsuffixed(stored.bit);
+    let write = match &stored.with {
+        None => quote_spanned! {at(field.ty.span())=>
+            writer.write(&Self::FIELDS[#bit], &self.#name);
+        },
+        Some(with) => quote_spanned! {at(with.span())=>
+            writer.write_with(&Self::FIELDS[#bit], |serializer| {
+                #with::serialize(&self.#name, serializer)
+            });
+        },
+    };
+    quote! {
+        if self.__session.is_marked(#bit) {
+            #write
+        }
+    }
+}
+
+/// The struct's own where-clause, and for a generic one what storing its fields takes.
+fn storable(model: &Model) -> Option<WhereClause> {
+    let Model { name, private, .. } = model;
+    let mut generics: Generics = model.generics.clone();
+    if generics.params.is_empty() {
+        return generics.where_clause;
+    }
+    let arguments = {
+        let (_, arguments, _) = model.generics.split_for_impl();
+        quote!(#arguments)
+    };
+    let clause = generics.make_where_clause();
+    clause
+        .predicates
+        .push(parse_quote!(#name #arguments: ::core::default::Default + 'static));
+    for (field, stored) in model.stored() {
+        if stored.with.is_none() && mentions_parameter(&model.generics, field) {
+            let ty = &field.ty;
+            clause
+                .predicates
+                .push(parse_quote!(#ty: #private::Serialize + #private::DeserializeOwned));
+        }
+    }
+    generics.where_clause
+}
+
+fn mentions_parameter(generics: &Generics, field: &Field) -> bool {
+    fn mentions(tokens: TokenStream, generics: &Generics) -> bool {
+        tokens.into_iter().any(|token| match token {
+            proc_macro2::TokenTree::Group(group) => mentions(group.stream(), generics),
+            proc_macro2::TokenTree::Ident(ident) => generics.params.iter().any(|parameter| {
+                matches!(parameter, GenericParam::Type(parameter) if parameter.ident == ident)
+                    || matches!(parameter, GenericParam::Const(parameter) if parameter.ident == ident)
+            }),
+            _ => false,
+        })
+    }
+    let ty = &field.ty;
+    mentions(quote!(#ty), generics)
+}
+
+/// The place of a user's token, with the names that generated code knows.
+fn at(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
+}

@@ -1,0 +1,431 @@
+//! The probe application: a route for each thing that a test wants a handler to do.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, VARY};
+use actix_web::rt::time::sleep;
+use actix_web::{Either, HttpRequest, HttpResponse, Responder, error, web};
+use serde::Deserialize;
+use session::{Session, SessionExt as _, seconds};
+
+/// The session of the probe.
+#[derive(Debug, Default, Session)]
+pub struct Visit {
+    /// Who is signed in.
+    #[session(rotate)]
+    pub user: Option<String>,
+    /// What they may do.
+    #[session(rotate)]
+    pub role: Option<String>,
+    /// Plain fields by name, each a session field of its own below.
+    pub a: String,
+    pub b: String,
+    pub last_page: String,
+    pub big: String,
+    #[session(secret)]
+    pub secret: Option<String>,
+    pub f0: u64,
+    pub f1: u64,
+    pub f2: u64,
+    pub f3: u64,
+    pub f4: u64,
+    pub f5: u64,
+    pub f6: u64,
+    pub f7: u64,
+    pub f8: u64,
+    pub f9: u64,
+    pub f10: u64,
+    pub f11: u64,
+    pub f12: u64,
+    pub f13: u64,
+    pub f14: u64,
+    pub f15: u64,
+}
+
+/// Another session struct over the same record.
+#[derive(Debug, Default, Session)]
+#[session(prefix = "second")]
+pub struct Second {
+    pub a: String,
+    pub visits: u64,
+}
+
+/// The routes. They expect a session middleware around them.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/noop", web::to(noop))
+        .route("/who", web::to(who))
+        .route("/login/{user}", web::to(login))
+        .route("/role/{role}", web::to(role))
+        .route("/role", web::to(no_role))
+        .route("/logout", web::to(logout))
+        .route("/logout-and-set/{value}", web::to(logout_and_set))
+        .route("/renew", web::to(renew))
+        .route("/clear", web::to(clear))
+        .route("/mark", web::to(mark))
+        .route("/set/{field}/{value}", web::to(set))
+        .route("/set3/{value}", web::to(set3))
+        .route("/inc/{field}", web::to(increment))
+        .route("/slow", web::to(slow))
+        .route("/slow-read", web::to(slow_read))
+        .route("/cacheable", web::to(cacheable))
+        .route("/cacheable/{value}", web::to(cacheable_write))
+        .route("/varying", web::to(varying))
+        .route("/fail/{status}", web::to(fail))
+        .route("/fail-as-response/{status}", web::to(fail_as_response))
+        .route("/fail-and-logout/{status}", web::to(fail_and_logout))
+        .route("/panic", web::to(panicking))
+        .route("/stream", web::to(stream))
+        .route("/stream-saving", web::to(stream_saving))
+        .route("/stream-new", web::to(stream_new))
+        .route("/big/{length}", web::to(big))
+        .route("/two/{value}", web::to(two))
+        .route("/everything/{value}", web::to(everything))
+        .route("/persist/{seconds}", web::to(persist))
+        .route("/persist", web::to(no_persist))
+        .route("/times", web::to(times))
+        .route("/guarded", web::get().guard(is_signed_in).to(noop));
+}
+
+#[derive(Deserialize)]
+struct Delay {
+    #[serde(default)]
+    ms: u64,
+}
+
+/// What the visitor's session holds, as `name=value` lines.
+fn describe(session: &Session<Visit>) -> String {
+    let numbers = numbers(session);
+    let mut text = format!(
+        "user={}\nrole={}\na={}\nb={}\nlast_page={}\nbig={}\nnew={}\n",
+        session.user.as_deref().unwrap_or("-"),
+        session.role.as_deref().unwrap_or("-"),
+        session.a,
+        session.b,
+        session.last_page,
+        session.big.len(),
+        session.is_new(),
+    );
+    for (name, number) in numbers {
+        text.push_str(&format!("{name}={number}\n"));
+    }
+    text
+}
+
+fn numbers(session: &Session<Visit>) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("f0", session.f0),
+        ("f1", session.f1),
+        ("f2", session.f2),
+        ("f3", session.f3),
+        ("f4", session.f4),
+        ("f5", session.f5),
+        ("f6", session.f6),
+        ("f7", session.f7),
+        ("f8", session.f8),
+        ("f9", session.f9),
+        ("f10", session.f10),
+        ("f11", session.f11),
+        ("f12", session.f12),
+        ("f13", session.f13),
+        ("f14", session.f14),
+        ("f15", session.f15),
+    ])
+}
+
+fn number_mut<'a>(session: &'a mut Session<Visit>, name: &str) -> Option<&'a mut u64> {
+    Some(match name {
+        "f0" => session.f0_mut(),
+        "f1" => session.f1_mut(),
+        "f2" => session.f2_mut(),
+        "f3" => session.f3_mut(),
+        "f4" => session.f4_mut(),
+        "f5" => session.f5_mut(),
+        "f6" => session.f6_mut(),
+        "f7" => session.f7_mut(),
+        "f8" => session.f8_mut(),
+        "f9" => session.f9_mut(),
+        "f10" => session.f10_mut(),
+        "f11" => session.f11_mut(),
+        "f12" => session.f12_mut(),
+        "f13" => session.f13_mut(),
+        "f14" => session.f14_mut(),
+        "f15" => session.f15_mut(),
+        _ => return None,
+    })
+}
+
+async fn noop() -> &'static str {
+    "nothing"
+}
+
+async fn who(session: Session<Visit>) -> String {
+    describe(&session)
+}
+
+async fn login(mut session: Session<Visit>, user: web::Path<String>) -> String {
+    session.set_user(Some(user.into_inner()));
+    describe(&session)
+}
+
+async fn role(mut session: Session<Visit>, role: web::Path<String>) -> String {
+    session.set_role(Some(role.into_inner()));
+    describe(&session)
+}
+
+async fn no_role(mut session: Session<Visit>) -> String {
+    session.set_role(None);
+    describe(&session)
+}
+
+async fn logout(mut session: Session<Visit>) -> &'static str {
+    session.destroy();
+    "signed out"
+}
+
+async fn logout_and_set(mut session: Session<Visit>, value: web::Path<String>) -> &'static str {
+    session.set_a(String::from("before"));
+    session.destroy();
+    session.set_b(value.into_inner());
+    "signed out"
+}
+
+async fn renew(mut session: Session<Visit>) -> &'static str {
+    session.renew();
+    "renewed"
+}
+
+async fn clear(mut session: Session<Visit>) -> &'static str {
+    session.clear();
+    "cleared"
+}
+
+async fn mark(mut session: Session<Visit>) -> &'static str {
+    session.mark_modified();
+    "marked"
+}
+
+async fn set(mut session: Session<Visit>, path: web::Path<(String, String)>) -> impl Responder {
+    let (field, value) = path.into_inner();
+    match field.as_str() {
+        "a" => session.set_a(value),
+        "b" => session.set_b(value),
+        "last_page" => session.set_last_page(value),
+        "secret" => session.set_secret(Some(value)),
+        number => match (number_mut(&mut session, number), value.parse()) {
+            (Some(number), Ok(value)) => *number = value,
+            _ => return HttpResponse::NotFound().finish(),
+        },
+    }
+    HttpResponse::Ok().body(describe(&session))
+}
+
+async fn set3(mut session: Session<Visit>, value: web::Path<u64>) -> &'static str {
+    let value = value.into_inner();
+    session.set_f0(value);
+    session.set_f1(value);
+    session.set_f2(value);
+    "set"
+}
+
+#[derive(Deserialize)]
+struct Think {
+    #[serde(default)]
+    think: u64,
+}
+
+async fn increment(
+    mut session: Session<Visit>,
+    field: web::Path<String>,
+    query: web::Query<Think>,
+) -> impl Responder {
+    let Some(before) = number_mut(&mut session, &field).map(|number| *number) else {
+        return HttpResponse::NotFound().finish();
+    };
+    if query.think > 0 {
+        sleep(Duration::from_millis(query.think)).await;
+    }
+    if let Some(number) = number_mut(&mut session, &field) {
+        *number = before + 1;
+    }
+    HttpResponse::Ok().body(format!("{}", before + 1))
+}
+
+async fn slow(mut session: Session<Visit>, query: web::Query<Delay>) -> String {
+    sleep(Duration::from_millis(query.ms)).await;
+    session.set_last_page(String::from("slow"));
+    describe(&session)
+}
+
+async fn slow_read(session: Session<Visit>, query: web::Query<Delay>) -> String {
+    sleep(Duration::from_millis(query.ms)).await;
+    describe(&session)
+}
+
+async fn cacheable(session: Session<Visit>) -> impl Responder {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=600"))
+        .body(describe(&session))
+}
+
+async fn cacheable_write(mut session: Session<Visit>, value: web::Path<String>) -> impl Responder {
+    session.set_a(value.into_inner());
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=600"))
+        .append_header(("Set-Cookie", "first=1; Path=/"))
+        .append_header(("Set-Cookie", "second=2; Path=/"))
+        .append_header(("Set-Cookie", "third=3; Path=/"))
+        .body(describe(&session))
+}
+
+async fn varying(session: Session<Visit>) -> impl Responder {
+    HttpResponse::Ok()
+        .insert_header((VARY, "Accept"))
+        .body(describe(&session))
+}
+
+/// Writes, and ends in an `Err` of this status.
+async fn fail(
+    mut session: Session<Visit>,
+    status: web::Path<u16>,
+) -> Result<&'static str, actix_web::Error> {
+    session.set_a(format!("failed with {status}"));
+    Err(failure(*status))
+}
+
+async fn fail_and_logout(
+    mut session: Session<Visit>,
+    status: web::Path<u16>,
+) -> Result<&'static str, actix_web::Error> {
+    session.destroy();
+    Err(failure(*status))
+}
+
+async fn fail_as_response(mut session: Session<Visit>, status: web::Path<u16>) -> impl Responder {
+    session.set_a(format!("failed with {status}"));
+    failure(*status).error_response()
+}
+
+fn failure(status: u16) -> actix_web::Error {
+    let response = HttpResponse::build(
+        actix_web::http::StatusCode::from_u16(status).unwrap_or_default(),
+    );
+    error::InternalError::from_response("on purpose", { response }.finish()).into()
+}
+
+async fn panicking(mut session: Session<Visit>) -> &'static str {
+    session.set_a(String::from("panicked"));
+    panic!("on purpose, with the session in hand: {session:?}");
+}
+
+/// Moves the handle into the body and changes it there, without saving.
+async fn stream(mut session: Session<Visit>) -> impl Responder {
+    HttpResponse::Ok().streaming(futures_util::stream::once(async move {
+        session.set_a(String::from("from the stream"));
+        drop(session);
+        Ok::<_, Infallible>(web::Bytes::from_static(b"streamed"))
+    }))
+}
+
+/// The same, with a save.
+async fn stream_saving(mut session: Session<Visit>) -> impl Responder {
+    HttpResponse::Ok().streaming(futures_util::stream::once(async move {
+        session.set_a(String::from("from the stream"));
+        let saved = session.save().await;
+        Ok::<_, Infallible>(web::Bytes::from(format!("{saved:?}")))
+    }))
+}
+
+/// Saves once before the head leaves, as the client must learn the id, and again in the stream.
+async fn stream_new(mut session: Session<Visit>) -> Result<impl Responder, actix_web::Error> {
+    session.set_a(String::from("before the head"));
+    session
+        .save()
+        .await
+        .map_err(error::ErrorInternalServerError)?;
+    Ok(HttpResponse::Ok().streaming(futures_util::stream::once(async move {
+        sleep(Duration::from_millis(50)).await;
+        session.set_b(String::from("after the head"));
+        let saved = session.save().await;
+        Ok::<_, Infallible>(web::Bytes::from(format!("{saved:?}")))
+    })))
+}
+
+async fn big(mut session: Session<Visit>, length: web::Path<usize>) -> &'static str {
+    session.set_big("x".repeat(*length));
+    "set"
+}
+
+/// Two extractors of one type and one of another in one handler.
+async fn two(
+    mut first: Session<Visit>,
+    mut second: Session<Visit>,
+    mut other: Session<Second>,
+    value: web::Path<String>,
+) -> String {
+    first.set_a(value.clone());
+    second.set_b(value.clone());
+    other.set_a(value.into_inner());
+    *other.visits_mut() += 1;
+    format!("visits={}", other.visits)
+}
+
+/// Every kind of change at once, and cookies of the application's own.
+async fn everything(
+    mut first: Session<Visit>,
+    mut second: Session<Second>,
+    value: web::Path<String>,
+    request: HttpRequest,
+) -> impl Responder {
+    first.set_a(value.clone());
+    first.renew();
+    first.destroy();
+    second.set_a(String::from("dropped: it began before the destroy"));
+    first.set_user(Some(value.clone()));
+    first.renew();
+    first.set_b(value.into_inner());
+    drop(first);
+    let seen = request.session::<Visit>().map(|session| session.b.clone());
+    HttpResponse::Ok()
+        .append_header(("Set-Cookie", "first=1; Path=/"))
+        .append_header(("Set-Cookie", "second=2; Path=/"))
+        .append_header(("Set-Cookie", "third=3; Path=/"))
+        .body(format!("{seen:?}"))
+}
+
+async fn persist(mut session: Session<Visit>, length: web::Path<u64>) -> &'static str {
+    session.persist_for(seconds(*length));
+    session.set_a(String::from("persistent"));
+    "persistent"
+}
+
+async fn no_persist(mut session: Session<Visit>) -> &'static str {
+    session.persist_for(None);
+    "until the browser closes"
+}
+
+async fn times(session: Session<Visit>) -> impl Responder {
+    web::Json(serde_json::json!({
+        "created": session.created_at().as_millis(),
+        "expires": session.expires_at().as_millis(),
+        "is_new": session.is_new(),
+        "is_modified": session.is_modified(),
+        "should_save": session.should_save(),
+    }))
+}
+
+fn is_signed_in(context: &actix_web::guard::GuardContext<'_>) -> bool {
+    context
+        .session::<Visit>()
+        .is_some_and(|session| session.user.is_some())
+}
+
+/// Extracts the session twice in one handler, one of them only sometimes.
+pub async fn either(session: Either<Session<Visit>, ()>) -> String {
+    match session {
+        Either::Left(session) => describe(&session),
+        Either::Right(()) => String::from("no session"),
+    }
+}

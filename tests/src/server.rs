@@ -1,0 +1,153 @@
+//! A server on a port of its own, in a thread of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use session::testing::{CountingStore, TestClock};
+use session::{BoxedStore, SessionManager, SessionManagerBuilder, SessionMiddleware, SessionStore};
+
+use crate::client::Client;
+use crate::events::Events;
+use crate::probe;
+
+/// A running server; stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves what `configure` sets up, on so many worker threads.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start<F>(workers: usize, events: &Events, configure: F) -> Self
+    where
+        F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        let address = listener.local_addr().expect("the listener has an address");
+        let events = events.clone();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let server = HttpServer::new(move || {
+                    events.install_on_this_thread();
+                    App::new().configure(configure.clone())
+                })
+                .workers(workers)
+                .disable_signals()
+                .listen(listener)
+                .expect("the port can be listened on")
+                .run();
+                sender.send(server.handle()).expect("the test waits");
+                server.await.expect("the server runs");
+            });
+        });
+        Server {
+            address,
+            handle: receiver.recv().expect("the server starts"),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The command is on its way when the call returns; the thread ends when it is carried out.
+        drop(self.handle.stop(false));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The probe application over a store that counts its calls, with a clock that stands still.
+#[derive(Debug)]
+pub struct ProbeServer {
+    /// The server.
+    pub server: Server,
+    /// The manager of its sessions.
+    pub sessions: SessionManager<CountingStore<BoxedStore>>,
+    /// Its clock.
+    pub clock: TestClock,
+    /// What the library has logged on the worker threads.
+    pub events: Events,
+}
+
+impl ProbeServer {
+    /// The probe with default settings over `store`.
+    pub fn start(store: impl SessionStore) -> Self {
+        Self::configured(store, |builder| builder)
+    }
+
+    /// The probe with other settings.
+    pub fn configured(
+        store: impl SessionStore,
+        settings: impl FnOnce(
+            SessionManagerBuilder<CountingStore<BoxedStore>>,
+        ) -> SessionManagerBuilder<CountingStore<BoxedStore>>,
+    ) -> Self {
+        let clock = TestClock::default();
+        let store = CountingStore::new(store.boxed());
+        let sessions = settings(SessionManager::builder(store).clock(clock.clone())).build();
+        let events = Events::default();
+        let manager = sessions.clone();
+        let server = Server::start(2, &events, move |config| {
+            config.service(
+                web::scope("")
+                    .wrap(SessionMiddleware::new(manager.clone()))
+                    .configure(probe::routes),
+            );
+        });
+        ProbeServer {
+            server,
+            sessions,
+            clock,
+            events,
+        }
+    }
+
+    /// A visitor without a cookie.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::named(self.server.address, self.sessions.cookie().name())
+    }
+
+    /// A visitor who presents this cookie value.
+    #[must_use]
+    pub fn holding(&self, value: &str) -> Client {
+        let mut client = self.client();
+        client.hold(Some(value));
+        client
+    }
+
+    /// How often the store has been asked anything.
+    #[must_use]
+    pub fn store_calls(&self) -> u64 {
+        self.sessions.store().calls().total()
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        let mut sessions = self.sessions.list();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut count = 0;
+            while let Some(session) = sessions.next().await {
+                session.expect("the record can be read");
+                count += 1;
+            }
+            count
+        })
+    }
+}

@@ -1,0 +1,360 @@
+//! What the server makes of the cookies it is sent, and what it sends, byte by byte over real sockets.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, TestRunner};
+use session::{CookieSettings, MemoryStore, SessionId};
+use session_tests::client::{Client, Response};
+use session_tests::server::ProbeServer;
+
+fn probe() -> ProbeServer {
+    ProbeServer::start(MemoryStore::new())
+}
+
+fn is_alice(response: &Response) -> bool {
+    assert_eq!(response.status, 200, "{response:?}");
+    response.text().contains("user=alice\n")
+}
+
+fn who(client: &mut Client, headers: &[&[u8]]) -> Response {
+    client.raw("GET", "/who", headers)
+}
+
+fn signed_in(probe: &ProbeServer, user: &str) -> String {
+    let mut client = probe.client();
+    client.get(&format!("/login/{user}"));
+    client.id()
+}
+
+/// CK-1 [gate]: the header is exactly this and nothing else.
+#[test]
+fn the_cookie_has_its_flags_and_nothing_else() {
+    let probe = probe();
+    let mut client = probe.client();
+    let response = client.get("/set/a/1");
+    let headers: Vec<&str> = response.all("set-cookie").collect();
+    let id = client.id();
+    assert_eq!(id.len(), 43);
+    assert_eq!(
+        headers,
+        [format!("__Host-id={id}; Path=/; Secure; HttpOnly; SameSite=Lax")]
+    );
+}
+
+/// CK-4 [gate]: one `Set-Cookie` of the session at the most, whatever the handler did, and the
+/// application's own cookies stay.
+#[test]
+fn one_session_cookie_a_response_and_the_others_stay() {
+    let probe = probe();
+    let mut client = probe.client();
+    client.get("/login/alice");
+    let old = client.id();
+    let response = client.get("/everything/last");
+    assert_eq!(response.set_cookies("__Host-id").len(), 1);
+    for own in ["first=1; Path=/", "second=2; Path=/", "third=3; Path=/"] {
+        assert!(response.all("set-cookie").any(|value| value == own));
+    }
+    assert_eq!(response.all("set-cookie").count(), 4);
+    assert_ne!(client.id(), old);
+    let seen = client.get("/who").text();
+    assert!(seen.contains("user=last\n") && seen.contains("b=last\n"), "{seen}");
+    assert!(seen.contains("\na=\n"), "dropped by the destroy: {seen}");
+    assert_eq!(probe.records(), 1);
+}
+
+/// CK-6: not persistent by default; with `persist_for` no longer than the session can last.
+#[test]
+fn the_cookie_is_kept_no_longer_than_the_session_can_last() {
+    let probe = probe();
+    let mut client = probe.client();
+    let max_age = |response: &Response| -> Option<u64> {
+        let header = *response.set_cookies("__Host-id").first()?;
+        header
+            .split("; ")
+            .find_map(|attribute| attribute.strip_prefix("Max-Age="))
+            .map(|seconds| seconds.parse().expect("a number"))
+    };
+    let response = client.get("/set/a/1");
+    let header = response.set_cookies("__Host-id")[0];
+    assert!(!header.contains("Max-Age") && !header.contains("Expires"));
+
+    let ten_years = 10 * 365 * 24 * 60 * 60;
+    let response = client.get(&format!("/persist/{ten_years}"));
+    assert_eq!(max_age(&response), Some(12 * 60 * 60));
+    probe.clock.advance(session::minutes(20));
+    let response = client.get("/set/b/2");
+    assert_eq!(max_age(&response), Some(12 * 60 * 60 - 20 * 60));
+    // A read that moves the expiry moves the cookie's too.
+    probe.clock.advance(session::minutes(20));
+    assert_eq!(max_age(&client.get("/who")), Some(12 * 60 * 60 - 40 * 60));
+    assert_eq!(max_age(&client.get("/who")), None, "nothing has moved");
+    // A shorter life is kept, over a renewal too.
+    assert_eq!(max_age(&client.get("/persist/60")), Some(60));
+    assert_eq!(max_age(&client.get("/renew")), Some(60));
+    // And back until the browser closes.
+    let response = client.get("/persist");
+    let header = response.set_cookies("__Host-id")[0];
+    assert!(!header.contains("Max-Age"));
+}
+
+/// CK-7 [gate]: what removes the cookie names it exactly as it was set.
+#[test]
+fn the_removal_matches_the_cookie() {
+    for settings in [
+        CookieSettings::builder(),
+        CookieSettings::builder().name("sid").path("/shop"),
+        CookieSettings::builder().name("__Secure-sid").domain("example.org"),
+        CookieSettings::builder().same_site(session::SameSite::Strict),
+        CookieSettings::builder().insecure_for_local_development(),
+        CookieSettings::builder().same_site(session::SameSite::None).partitioned(true),
+    ] {
+        let settings = settings.build().expect("good settings");
+        let name = settings.name().to_owned();
+        let probe = ProbeServer::configured(MemoryStore::new(), |builder| builder.cookie(settings));
+        let mut client = probe.client();
+        let set = client.get("/set/a/1").set_cookies(&name)[0].to_owned();
+        let id = client.id();
+        let removed = client.get("/logout").set_cookies(&name)[0].to_owned();
+        let mut expected: Vec<String> = set.replace(&id, "").split("; ").map(str::to_owned).collect();
+        expected.push(String::from("Max-Age=0"));
+        let mut attributes: Vec<String> = removed.split("; ").map(str::to_owned).collect();
+        expected.sort();
+        attributes.sort();
+        assert_eq!(attributes, expected);
+        assert_eq!(client.cookie(), None);
+    }
+}
+
+/// CK-8 [gate]: nothing but the very name is the session's cookie.
+#[test]
+fn look_alikes_of_the_cookie_are_not_the_session() {
+    let probe = probe();
+    let id = signed_in(&probe, "alice");
+    let mut client = probe.client();
+    let good = format!("Cookie: __Host-id={id}");
+    assert!(is_alice(&who(&mut client, &[good.as_bytes()])));
+    let calls = probe.store_calls();
+    let before = calls;
+    for name in [
+        "%5f%5fHost-id", "__Host-%69d", "\u{2000}__Host-id", "\u{85}__Host-id", "\u{a0}__Host-id",
+        "__Host-id\u{2000}", "__Host-id\u{85}", "__Host-id\u{a0}", "\u{3000}__Host-id",
+        "__host-id", "__HOST-ID", "__Host-Id", "=__Host-id", "$Version=1, __Host-id",
+        "\"__Host-id\"", "x__Host-id", "__Host-idx", "__Host-id.", "__Host-id[]", "\u{b}__Host-id",
+        "\u{c}__Host-id",
+    ] {
+        let header = format!("Cookie: {name}={id}");
+        let Some(response) = client.try_raw("GET", "/who", &[header.as_bytes()]) else {
+            continue;
+        };
+        // Control characters are refused by actix-web itself.
+        if response.status != 400 {
+            assert!(!is_alice(&response), "accepted as the session: {name:?}");
+        }
+    }
+    for value in [
+        format!("\"{id}\""), format!("{id}="), format!("={id}"), format!("%{id}"),
+        id.replace('A', "%41") + "%", format!("{id}\u{a0}"), format!("\u{2000}{id}"),
+        format!("{id},"), format!("{id} x"),
+    ] {
+        let header = format!("Cookie: __Host-id={value}");
+        assert!(!is_alice(&who(&mut client, &[header.as_bytes()])), "{value:?}");
+    }
+    assert_eq!(probe.store_calls(), before, "the store was asked");
+    // Space and tab around it are what the RFC allows.
+    for header in [
+        format!("Cookie:\t__Host-id={id}"), format!("Cookie: a=b;\t__Host-id={id}"),
+        format!("Cookie: a=b;__Host-id={id}"), format!("Cookie: a=b; __Host-id={id} ; c=d"),
+    ] {
+        assert!(is_alice(&who(&mut client, &[header.as_bytes()])), "{header:?}");
+    }
+}
+
+/// CK-9 [gate]: foreign rubbish never hides the session's cookie.
+#[test]
+fn rubbish_in_other_cookies_never_hides_ours() {
+    let probe = probe();
+    let id = signed_in(&probe, "alice");
+    let ours = format!("Cookie: __Host-id={id}").into_bytes();
+    let inline = |before: &[u8], after: &[u8]| {
+        let mut header = b"Cookie: ".to_vec();
+        header.extend_from_slice(before);
+        header.extend_from_slice(format!("__Host-id={id}").as_bytes());
+        header.extend_from_slice(after);
+        header
+    };
+    let sixty: Vec<u8> = (0..60).flat_map(|n| format!("c{n}=v{n}; ").into_bytes()).collect();
+    let variants: Vec<Vec<Vec<u8>>> = vec![
+        vec![b"Cookie: a=b".to_vec(), ours.clone()],
+        vec![ours.clone(), b"Cookie: a=b".to_vec()],
+        vec![b"Cookie: bad=\xff\xfe".to_vec(), ours.clone()],
+        vec![ours.clone(), b"Cookie: \xff".to_vec()],
+        vec![inline(b"bad=\xff\xfe; ", b"")],
+        vec![inline(b"", b"; \xc3\x28=\xa0")],
+        vec![inline(b"novalue; ", b"; novalue")],
+        vec![inline(b"=emptyname; ", b"; =; ;;")],
+        vec![inline(b"bad=%; worse=%zz; ", b"")],
+        vec![inline(b"quoted=\"a; ", b"; b\"")],
+        vec![inline(b"; ; ;", b";;;")],
+        vec![inline(&sixty, b"")],
+        vec![inline(b"$Version=1; ", b"; $Path=/")],
+        vec![inline(b"__Host-id=rubbish; ", b"")],
+        vec![inline(b"", b"; __Host-id=")],
+    ];
+    let mut client = probe.client();
+    for variant in &variants {
+        let headers: Vec<&[u8]> = variant.iter().map(Vec::as_slice).collect();
+        assert!(is_alice(&who(&mut client, &headers)), "{variant:?}");
+    }
+}
+
+/// CK-10: of several cookies of the name, the live one is the session; of two live ones none is.
+#[test]
+fn of_two_live_cookies_neither_is_believed() {
+    let probe = probe();
+    let (alice, bob) = (signed_in(&probe, "alice"), signed_in(&probe, "bob"));
+    let bogus = SessionId::generate().expect("an id");
+    let mut client = probe.client();
+    for (first, second) in [(alice.as_str(), bogus.as_str()), (bogus.as_str(), alice.as_str())] {
+        let header = format!("Cookie: __Host-id={first}; __Host-id={second}");
+        assert!(is_alice(&who(&mut client, &[header.as_bytes()])));
+    }
+    // Twice the same is one.
+    let header = format!("Cookie: __Host-id={alice}; __Host-id={alice}");
+    assert!(is_alice(&who(&mut client, &[header.as_bytes()])));
+
+    let _ = probe.events.take();
+    for (first, second) in [(&alice, &bob), (&bob, &alice)] {
+        let header = format!("Cookie: __Host-id={first}; __Host-id={second}");
+        let response = who(&mut client, &[header.as_bytes()]);
+        assert!(response.text().contains("user=-\n"));
+        assert!(response.header("set-cookie").is_none());
+        assert_eq!(probe.events.take(), ["duplicate_cookie"]);
+    }
+    // Both still live, each on its own.
+    let header = format!("Cookie: __Host-id={alice}");
+    assert!(is_alice(&who(&mut client, &[header.as_bytes()])));
+}
+
+/// CK-11: `Secure` does not depend on what the request says of itself.
+#[test]
+fn secure_is_never_deduced_from_the_request() {
+    let probe = probe();
+    for header in ["X-Forwarded-Proto: http", "X-Forwarded-Proto: https", "Forwarded: proto=http"] {
+        let response = probe.client().raw("GET", "/set/a/1", &[header.as_bytes()]);
+        assert!(response.set_cookies("__Host-id")[0].contains("; Secure"));
+    }
+}
+
+/// CK-13: an answer to an unknown or rotated id removes no cookie, as it may come late.
+#[test]
+fn an_unknown_or_rotated_id_removes_no_cookie() {
+    let probe = probe();
+    let mut visitor = probe.client();
+    visitor.get("/set/a/1");
+    let old = visitor.id();
+    visitor.get("/login/alice");
+    for path in ["/who", "/logout", "/times"] {
+        let response = probe.holding(&old).get(path);
+        assert!(response.header("set-cookie").is_none(), "{path}");
+    }
+    assert!(is_alice(&visitor.get("/who")));
+}
+
+/// AV-4 [gate]: reading cookies is bounded: 64 KB of them ask the store four times at the most.
+///
+/// actix-web refuses heads that large, so the header is as long as it lets through; 64 KB at
+/// once are tested beside the parser.
+#[test]
+fn a_flood_of_cookies_asks_the_store_four_times_at_the_most() {
+    let probe = probe();
+    let mut client = probe.client();
+    let pairs: Vec<String> = (0..400)
+        .map(|_| format!("__Host-id={}", SessionId::generate().expect("an id").as_str()))
+        .collect();
+    let before = probe.store_calls();
+    let header = format!("Cookie: {}", pairs.join("; "));
+    let response = who(&mut client, &[header.as_bytes()]);
+    assert!(!is_alice(&response));
+    assert!(probe.store_calls() - before <= 4);
+}
+
+/// ID-5 [gate] and the hostile cookies: ten thousand generated values; no 5xx, nothing that
+/// is malformed reaches the store, and no record comes of any.
+#[test]
+fn ten_thousand_hostile_cookies() {
+    let probe = probe();
+    let alice = signed_in(&probe, "alice");
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        proptest::test_runner::TestRng::deterministic_rng(
+            proptest::test_runner::RngAlgorithm::ChaCha,
+        ),
+    );
+    let values = hostile_values(alice.clone());
+    let mut client = probe.client();
+    let records = probe.records();
+    let mut well_formed = 0;
+    for _ in 0..10_000 {
+        let value = values.new_tree(&mut runner).expect("a value").current();
+        let is_well_formed = std::str::from_utf8(&value)
+            .is_ok_and(|value| SessionId::parse(value.trim_matches([' ', '\t'])).is_some());
+        let before = probe.store_calls();
+        let mut header = b"Cookie: __Host-id=".to_vec();
+        header.extend_from_slice(&value);
+        // What actix-web itself refuses gets a 400 and a closed connection, or none at all.
+        let Some(response) = client.try_raw("GET", "/who", &[&header]) else {
+            continue;
+        };
+        assert!(response.status < 500, "{}: {value:?}", response.status);
+        assert!(response.header("set-cookie").is_none());
+        let asked = probe.store_calls() - before;
+        if is_well_formed {
+            well_formed += 1;
+            assert!(asked <= 1);
+        } else if !value.contains(&b';') {
+            assert_eq!(asked, 0, "the store was asked for {value:?}");
+        }
+        if response.status == 200 {
+            assert!(!is_alice(&response), "let in by {value:?}");
+        }
+    }
+    assert!(well_formed > 500, "{well_formed} of the values were well formed");
+    assert_eq!(probe.records(), records);
+    assert!(is_alice(&client.raw("GET", "/who", &[format!("Cookie: __Host-id={alice}").as_bytes()])));
+}
+
+/// Path tricks, NUL, overlong, wrong alphabet, near misses, valid shape but unknown, duplicates.
+fn hostile_values(alice: String) -> impl Strategy<Value = Vec<u8>> {
+    let near = alice.clone();
+    let twin = alice.clone();
+    prop_oneof![
+        "[A-Za-z0-9_-]{43}".prop_map(String::into_bytes),
+        "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]".prop_map(String::into_bytes),
+        "(\\.\\./){1,20}[a-z/]{1,30}".prop_map(String::into_bytes),
+        "(%2e%2e%2f|%2e%2e/|..%5c|%00|%0a){1,12}[a-z]{0,20}".prop_map(String::into_bytes),
+        "[A-Za-z0-9_-]{44,3000}".prop_map(String::into_bytes),
+        "[A-Za-z0-9+/=]{43,44}".prop_map(String::into_bytes),
+        "[A-Za-z0-9_-]{0,42}".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..200)
+            .prop_map(|mut bytes| {
+                bytes.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+                bytes
+            }),
+        "(CON|NUL|aux|\\*|\\?|'; DROP TABLE sessions|\\$\\(id\\)|<script>){1,3}"
+            .prop_map(String::into_bytes),
+        "[0-9a-f]{64}".prop_map(String::into_bytes),
+        "\\PC{1,60}".prop_map(String::into_bytes),
+        (0..43_usize, any::<u8>()).prop_map(move |(at, byte)| {
+            let mut bytes = near.clone().into_bytes();
+            bytes[at] = if bytes[at] == byte | 1 { b'!' } else { byte | 1 };
+            bytes.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+            bytes
+        }),
+        Just(twin.to_ascii_uppercase().into_bytes()).prop_filter("differs", move |value| {
+            value != twin.as_bytes()
+        }),
+        ("[A-Za-z0-9_-]{10}", 2..5_usize).prop_map(|(value, count)| {
+            vec![value; count].join("; __Host-id=").into_bytes()
+        }),
+    ]
+}
