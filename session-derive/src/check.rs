@@ -43,7 +43,9 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
         for word in words.into_iter().flatten().chain(aliases) {
             context.error(
                 word,
-                format_args!("`{word}` means nothing for a field that is never stored: remove it, or `skip`"),
+                format_args!(
+                    "`{word}` means nothing for a field that is never stored: remove it, or `skip`"
+                ),
             );
         }
     }

@@ -23,7 +23,10 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
         Some(model) if model.companion != *name => model.companion.clone(),
         _ => format_ident!("{}Tracked", name.unraw(), span = name.span()),
     };
-    let private = model.map_or_else(|| parse_quote!(::session::__private), |model| model.private.clone());
+    let private = model.map_or_else(
+        || parse_quote!(::session::__private),
+        |model| model.private.clone(),
+    );
     let declared = &input.generics.params;
     let (parameters, arguments, where_clause) = input.generics.split_for_impl();
     let mut static_generics = input.generics.clone();

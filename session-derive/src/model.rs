@@ -4,7 +4,8 @@ use quote::format_ident;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, Data, DeriveInput, Expr, Fields, Generics, Ident, Path, Type, Visibility, parse_quote,
+    Attribute, Data, DeriveInput, Expr, Fields, Generics, Ident, Path, Type, Visibility,
+    parse_quote,
 };
 
 use crate::context::Context;
@@ -129,7 +130,10 @@ impl Field {
     }
 }
 
-fn with_path<'a>(attributes: &'a [Attribute], path: &'a str) -> impl Iterator<Item = &'a Attribute> {
+fn with_path<'a>(
+    attributes: &'a [Attribute],
+    path: &'a str,
+) -> impl Iterator<Item = &'a Attribute> {
     attributes
         .iter()
         .filter(move |attribute| attribute.path().is_ident(path))

@@ -53,7 +53,9 @@ impl FieldAttributes {
                     once(&mut alias, word, value, context, stored_name);
                     parsed.aliases.extend(alias);
                 }
-                "default" => once(&mut parsed.default, word, value, context, |_, value| Ok(value)),
+                "default" => once(&mut parsed.default, word, value, context, |_, value| {
+                    Ok(value)
+                }),
                 "with" => once(&mut parsed.with, word, value, context, |word, value| {
                     path(word, value, "my_module")
                 }),
@@ -123,7 +125,10 @@ fn items(attributes: &[Attribute], context: &mut Context) -> Vec<Item> {
             continue;
         }
         let Meta::List(list) = &attribute.meta else {
-            context.error(attribute, "attributes are given in parentheses: `#[session(…)]`");
+            context.error(
+                attribute,
+                "attributes are given in parentheses: `#[session(…)]`",
+            );
             continue;
         };
         match list.parse_args_with(Punctuated::<Item, Token![,]>::parse_terminated) {
@@ -176,7 +181,10 @@ fn stored_name(word: &Ident, value: Option<Expr>) -> syn::Result<LitStr> {
         )
     };
     match value {
-        Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) if !name.value().is_empty() => Ok(name),
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Str(name),
+            ..
+        })) if !name.value().is_empty() => Ok(name),
         Some(value) => Err(wrong(&value)),
         None => Err(wrong(word)),
     }
@@ -190,7 +198,9 @@ fn path(word: &Ident, value: Option<Expr>, example: &str) -> syn::Result<Path> {
         )
     };
     match value {
-        Some(Expr::Path(ExprPath { qself: None, path, .. })) => Ok(path),
+        Some(Expr::Path(ExprPath {
+            qself: None, path, ..
+        })) => Ok(path),
         Some(value) => Err(wrong(&value)),
         None => Err(wrong(word)),
     }

@@ -1,5 +1,6 @@
 //! Why a session could not be opened or saved.
 
+use crate::cookie::CookieError;
 use crate::{EncodeError, GenerateError, StoreError, TooLarge};
 
 /// A session could not be opened or saved.
@@ -21,6 +22,9 @@ pub enum SessionError {
     /// No new id could be made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// The cookie that carries the id cannot be set.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
     /// The session ended before this save: it was destroyed, revoked, signed in elsewhere, or it
     /// expired. Only with [`WhenGone::Error`](crate::WhenGone::Error).
     #[error("the session ended before it could be saved")]

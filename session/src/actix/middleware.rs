@@ -299,7 +299,12 @@ async fn headers(
     slot: &Slot,
     options: Options,
 ) -> Result<Headers, CommitFailed> {
-    let change = open.commit().await.map_err(|error| {
+    let settings = slot.cookie();
+    let saved = open.commit().await.and_then(|change| {
+        let header = change.header(settings)?;
+        Ok((change, header))
+    });
+    let (change, header) = saved.map_err(|error| {
         tracing::error!(
             event = "store_failure",
             error = %chain(&error),
@@ -307,12 +312,8 @@ async fn headers(
         );
         CommitFailed(error)
     })?;
-    let settings = slot.cookie();
-    let value = change
-        .header(settings)
-        .ok()
-        .flatten()
-        .and_then(|value| HeaderValue::try_from(value).ok());
+    // Visible ASCII, as the settings were checked when they were built.
+    let value = header.and_then(|header| HeaderValue::try_from(header).ok());
     Ok(match value {
         Some(value) => {
             let clear = options.clear_site_data && change == CookieChange::Remove;
