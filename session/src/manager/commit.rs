@@ -297,7 +297,7 @@ impl Policy {
         let mut next = timeouts::rebased(current, now).unwrap_or_else(|| current.clone());
         next = next.merge(&unsaved.changes);
         next.revision = current.revision.next();
-        next.last_seen = current.last_seen.max(now);
+        next.last_seen = next.last_seen.max(now);
         if let Some(persist_for) = unsaved.persist_for {
             next.persist_for = persist_for;
         }
