@@ -1,0 +1,46 @@
+//! The file operations that a save is made of. A seam, so that tests can fail each of them and can
+//! look at every state that a power cut may leave.
+
+use std::io;
+
+/// A folder of files. Names are plain names within it.
+pub(super) trait Disk: Send + Sync + 'static {
+    /// A temporary file that is being written.
+    type Temporary;
+
+    /// What is under a name, in one step: there is no look before the read that could be outdated.
+    fn read(&self, name: &str) -> io::Result<Content>;
+
+    /// Makes a new empty file, with its final permissions.
+    fn create_temporary(&self, name: &str) -> io::Result<Self::Temporary>;
+
+    fn write(&self, temporary: &mut Self::Temporary, bytes: &[u8]) -> io::Result<()>;
+
+    /// Waits until the bytes of the file are on the disk.
+    fn sync_data(&self, temporary: &Self::Temporary) -> io::Result<()>;
+
+    /// Gives a file the name of another one, which it replaces.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Gives a file a name that must be free; [`io::ErrorKind::AlreadyExists`] when it is not.
+    fn rename_to_free(&self, from: &str, to: &str) -> io::Result<()>;
+
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Writes a few bytes into a file in place.
+    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Waits until the names in the folder are on the disk.
+    fn sync_folder(&self) -> io::Result<()>;
+
+    /// Moves what is under `name` into the quarantine.
+    fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()>;
+}
+
+/// What is under a name.
+pub(super) enum Content {
+    Missing,
+    /// Not a plain file of ours: a link, a pipe, a folder, somebody else's, or far too large.
+    Foreign,
+    Bytes(Vec<u8>),
+}

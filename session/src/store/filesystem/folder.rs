@@ -1,0 +1,132 @@
+//! A real folder. It is opened once, and everything in it is reached relative to that: whatever is
+//! done to the path later on, no other folder is ever touched.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::disk::{Content, Disk};
+use crate::record::MAX_ENCODED_LENGTH;
+
+pub(super) struct Folder {
+    pub(super) folder: OwnedFd,
+    pub(super) quarantine: OwnedFd,
+    pub(super) user: u32,
+    pub(super) mode: Mode,
+}
+
+/// Never follows a link, never waits for a pipe's other end, is not handed to child processes.
+const GUARDED: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK);
+
+impl Folder {
+    /// A plain file of this user's under `name`, for `access`; `None` when there is something else.
+    fn open(&self, name: &str, access: OFlags) -> io::Result<Option<File>> {
+        let open = || rustix::fs::openat(&self.folder, name, access | GUARDED, Mode::empty());
+        let file = match retry_on_intr(open) {
+            Ok(file) => file,
+            // A symbolic link; a socket or a device without a driver; a folder, for writing.
+            Err(Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let status = rustix::fs::fstat(&file)?;
+        // No link at all: it was replaced since it was opened, and is whole.
+        let is_ours = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
+            && status.st_uid == self.user
+            && status.st_nlink <= 1;
+        Ok(is_ours.then(|| File::from(file)))
+    }
+}
+
+impl Disk for Folder {
+    type Temporary = File;
+
+    fn read(&self, name: &str) -> io::Result<Content> {
+        let file = match self.open(name, OFlags::RDONLY) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Content::Foreign),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Missing),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::with_capacity(1024);
+        let limit = MAX_ENCODED_LENGTH as u64 + 1;
+        file.take(limit).read_to_end(&mut bytes)?;
+        Ok(if bytes.len() > MAX_ENCODED_LENGTH {
+            Content::Foreign
+        } else {
+            Content::Bytes(bytes)
+        })
+    }
+
+    fn create_temporary(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | GUARDED;
+        let open = || rustix::fs::openat(&self.folder, name, flags, self.mode);
+        Ok(File::from(retry_on_intr(open)?))
+    }
+
+    fn write(&self, temporary: &mut File, bytes: &[u8]) -> io::Result<()> {
+        temporary.write_all(bytes)
+    }
+
+    fn sync_data(&self, temporary: &File) -> io::Result<()> {
+        // Linux has fdatasync; elsewhere the standard library knows the call that really waits.
+        temporary.sync_data()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
+    }
+
+    fn rename_to_free(&self, from: &str, to: &str) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        match rustix::fs::renameat_with(
+            &self.folder,
+            from,
+            &self.folder,
+            to,
+            RenameFlags::NOREPLACE,
+        ) {
+            // A file system that does not know how.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            result => return Ok(result?),
+        }
+        // All who use the name hold the lock of its stripe, so nobody takes it in between.
+        match self.read(to)? {
+            Content::Missing => self.rename(from, to),
+            _ => Err(Errno::EXIST.into()),
+        }
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    }
+
+    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let Some(file) = self.open(name, OFlags::WRONLY)? else {
+            return Err(io::Error::other("not a plain file of this store"));
+        };
+        let written = retry_on_intr(|| rustix::io::pwrite(file.as_fd(), bytes, offset as u64))?;
+        if written == bytes.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.folder)?)
+    }
+
+    fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(
+            &self.folder,
+            name,
+            &self.quarantine,
+            as_name,
+        )?)
+    }
+}

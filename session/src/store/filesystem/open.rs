@@ -1,0 +1,271 @@
+//! Opening the folder, and refusing one that the store could not keep its promises in.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, RawMode, flock};
+use rustix::io::Errno;
+
+use super::FilesystemStoreBuilder;
+use super::files::Files;
+use super::folder::Folder;
+use super::lock::{STRIPES, Stripes};
+use super::names::Template;
+
+/// The store's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The template cannot name files.
+    #[error(
+        "the file name template `{template}` must have exactly one `%s`, no path separator, no \
+         leading dot, at most 120 bytes, and must not end in `.tmp`"
+    )]
+    Template {
+        /// The template.
+        template: String,
+    },
+    /// The mode would keep the store from its own files, or has other bits than permissions.
+    #[error("the file mode {mode:o} must let the owner read and write, and set no special bits")]
+    FileMode {
+        /// The mode.
+        mode: u32,
+    },
+    /// The folder could not be made, opened or looked at.
+    #[error("the session folder {} cannot be opened", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// There is a symbolic link where the folder should be.
+    #[error("{} is a symbolic link: name the folder itself", path.display())]
+    Symlink {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is something else where the folder should be.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder belongs to another user.
+    #[error("the session folder {} belongs to another user", path.display())]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Others than the owner may use the folder.
+    #[error(
+        "the session folder {} has mode {mode:o}, which lets others in: it must be 0700",
+        path.display()
+    )]
+    Mode {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The process's umask takes the owner's own permissions away.
+    #[error(
+        "files made in {} cannot be read again: the process's umask takes the owner's permissions",
+        path.display()
+    )]
+    Umask {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is on a network file system.
+    #[error(
+        "the session folder {} is on a network file system, whose locks and renames promise less \
+         than a local one's; `allow_network_filesystem()` uses it all the same",
+        path.display()
+    )]
+    NetworkFilesystem {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Locks do not exclude anybody.
+    #[error("file locks do not work in the session folder {}", path.display())]
+    NoLocks {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, OpenError> {
+    let options = builder.options;
+    // Without a trailing slash, which would follow a link in spite of `O_NOFOLLOW`.
+    let path: PathBuf = builder.path.components().collect();
+    let template = Template::parse(&options.template).ok_or_else(|| OpenError::Template {
+        template: options.template.clone(),
+    })?;
+    if options.mode & 0o600 != 0o600 || options.mode & !0o777 != 0 {
+        return Err(OpenError::FileMode { mode: options.mode });
+    }
+    let failed = |source: Errno| OpenError::Io {
+        path: path.clone(),
+        source: source.into(),
+    };
+
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&path)
+        .or_else(|error| match error.kind() {
+            // Told in better words below.
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Ok(()),
+            _ => Err(OpenError::Io {
+                path: path.clone(),
+                source: error,
+            }),
+        })?;
+    let folder = open_folder(rustix::fs::CWD, &path, &path)?;
+    if !builder.allow_network_filesystem {
+        let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
+        #[expect(clippy::unnecessary_cast, reason = "its type differs between platforms")]
+        if is_network(kind as i64) {
+            return Err(OpenError::NetworkFilesystem { path });
+        }
+    }
+    let locks = private_folder(&folder, "locks", &path)?;
+    let quarantine = private_folder(&folder, "quarantine", &path)?;
+    let files: Vec<OwnedFd> = (0..STRIPES)
+        .map(|index| lock_file(&locks, index).map_err(failed))
+        .collect::<Result<_, _>>()?;
+    if let Some(file) = files.first() {
+        let mode = rustix::fs::fstat(file).map_err(failed)?.st_mode;
+        if mode & 0o600 != 0o600 {
+            return Err(OpenError::Umask { path });
+        }
+        let other = lock_file(&locks, 0).map_err(failed)?;
+        if !excludes(file, &other).map_err(failed)? {
+            return Err(OpenError::NoLocks { path });
+        }
+    }
+    Ok(Files {
+        disk: Folder {
+            folder,
+            quarantine,
+            user: rustix::process::geteuid().as_raw(),
+            mode: Mode::from_raw_mode(options.mode as RawMode),
+        },
+        stripes: Stripes::new(files.into_iter().map(Some), options.lock_timeout),
+        template,
+        options,
+        sync_failed: AtomicBool::new(false),
+    })
+}
+
+/// A folder that belongs to this user, and that nobody else may use.
+fn open_folder(
+    parent: impl std::os::fd::AsFd,
+    name: &Path,
+    path: &Path,
+) -> Result<OwnedFd, OpenError> {
+    let owned = || path.to_owned();
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let folder = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Ok(folder) => folder,
+        // Linux says so of a link when a folder is asked for, too.
+        Err(Errno::LOOP | Errno::NOTDIR) if is_link(path) => {
+            return Err(OpenError::Symlink { path: owned() });
+        }
+        Err(Errno::NOTDIR) => return Err(OpenError::NotAFolder { path: owned() }),
+        Err(source) => {
+            return Err(OpenError::Io {
+                path: owned(),
+                source: source.into(),
+            });
+        }
+    };
+    let status = rustix::fs::fstat(&folder).map_err(|source| OpenError::Io {
+        path: owned(),
+        source: source.into(),
+    })?;
+    if status.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::Owner { path: owned() });
+    }
+    let mode = status.st_mode as u32 & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(OpenError::Mode { path: owned(), mode });
+    }
+    Ok(folder)
+}
+
+/// Only for the words of an error: nothing is decided by it.
+fn is_link(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+fn private_folder(folder: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, OpenError> {
+    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(source) => {
+            return Err(OpenError::Io {
+                path: path.join(name),
+                source: source.into(),
+            });
+        }
+    }
+    open_folder(folder, Path::new(name), &path.join(name))
+}
+
+fn lock_file(locks: &OwnedFd, index: usize) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::openat(locks, format!("{index:02}"), flags, mode)
+}
+
+/// Whether a lock on one handle keeps the other one out. When somebody else has it, it does.
+fn excludes(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
+    match flock(one, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(true),
+        result => result?,
+    }
+    let excluded = flock(other, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
+    flock(one, FlockOperation::Unlock)?;
+    Ok(excluded)
+}
+
+/// File systems whose files are somewhere else (statfs(2)).
+fn is_network(kind: i64) -> bool {
+    const NETWORK: [i64; 12] = [
+        0x6969,      // NFS
+        0x517b,      // SMB
+        0xfe53_4d42, // SMB2
+        0xff53_4d42, // CIFS
+        0x6573_5546, // FUSE
+        0x0102_1997, // 9P
+        0x00c3_6400, // Ceph
+        0x5346_414f, // AFS
+        0x7375_7245, // Coda
+        0x0bd0_0bd0, // Lustre
+        0x0116_1970, // GFS2
+        0x7461_636f, // OCFS2
+    ];
+    NETWORK.contains(&(kind & 0xffff_ffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FS-10: network file systems are known; local ones pass.
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        for network in [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, -11_317_950] {
+            assert!(is_network(network), "{network:x}");
+        }
+        // ext, XFS, btrfs, tmpfs, ZFS, overlay.
+        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x2fc1_2fc1, 0x794c_7630] {
+            assert!(!is_network(local), "{local:x}");
+        }
+    }
+}

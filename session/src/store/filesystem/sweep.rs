@@ -1,0 +1,149 @@
+//! Going through all files, a page at a time, so that neither memory nor a thread is taken up for
+//! long.
+
+use std::io;
+
+use rustix::fs::Dir;
+
+use super::disk::Disk as _;
+use super::files::{Files, Found};
+use super::folder::Folder;
+use super::names::Named;
+use super::store_error;
+use crate::log::{chain, correlation};
+use crate::record::Record;
+use crate::store::{SessionInfo, StoreError};
+use crate::{StoreKey, Timestamp};
+
+/// How many files are looked at in one trip to a blocking thread.
+const PAGE: usize = 256;
+
+/// Where a walk through the folder stands.
+pub(super) struct Position(Option<Dir>);
+
+impl Position {
+    /// There is no more.
+    pub(super) fn end() -> Self {
+        Position(None)
+    }
+}
+
+type SessionPage = (Vec<Result<SessionInfo, StoreError>>, Option<Position>);
+
+impl Files<Folder> {
+    /// The sessions among the next files that are `wanted`, and where to go on.
+    pub(super) fn page(
+        &self,
+        position: Option<Position>,
+        wanted: &(dyn Fn(&Record) -> bool + Send + Sync),
+    ) -> Result<SessionPage, StoreError> {
+        let (names, position) = self.names(position, "list")?;
+        let mut sessions = Vec::new();
+        for name in names {
+            let Named::Record(key) = name else {
+                continue;
+            };
+            match self.read(&key, "list") {
+                Ok(Found::Nothing) => {}
+                Ok(Found::Record(stored)) => {
+                    if wanted(&stored.record) {
+                        sessions.push(Ok(SessionInfo::new(key, &stored.record, stored.size)));
+                    }
+                }
+                // A look that changes nothing: it is set aside when somebody asks for it.
+                Ok(Found::Unreadable(error)) => sessions.push(Err(StoreError::Unreadable(error))),
+                Err(error) => sessions.push(Err(error)),
+            }
+        }
+        Ok((sessions, position))
+    }
+
+    /// Removes those of the next files that have expired or are left over; gives the number of the
+    /// former, and where to go on.
+    pub(super) fn remove_expired_page(
+        &self,
+        position: Option<Position>,
+        now: Timestamp,
+    ) -> Result<(u64, Option<Position>), StoreError> {
+        const OPERATION: &str = "remove expired sessions";
+        if position.is_none() {
+            self.disk
+                .trim_quarantine(self.options.quarantine, now)
+                .map_err(|error| store_error(OPERATION, error))?;
+        }
+        let (names, position) = self.names(position, OPERATION)?;
+        let mut removed = 0;
+        for name in names {
+            match name {
+                Named::Record(key) => match self.read(&key, OPERATION)? {
+                    Found::Record(stored) if stored.record.is_expired(now) => {
+                        removed += u64::from(self.remove_if_expired(&key, now)?);
+                    }
+                    // Perhaps not ours at all: it is reported and stays.
+                    Found::Unreadable(error) => tracing::error!(
+                        event = "unreadable_record",
+                        session = %correlation(&key),
+                        error = %chain(&error),
+                        "a stored session cannot be read: it is left where it is"
+                    ),
+                    Found::Record(_) | Found::Nothing => {}
+                },
+                Named::Temporary { key, name } => self.remove_left_over(&key, &name)?,
+                Named::Foreign => {}
+            }
+        }
+        Ok((removed, position))
+    }
+
+    /// What has been used since it was looked at stays.
+    fn remove_if_expired(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
+        const OPERATION: &str = "remove an expired session";
+        let _guard = self.lock(key, OPERATION)?;
+        match self.read(key, OPERATION)? {
+            Found::Record(stored) if stored.record.is_expired(now) => {}
+            _ => return Ok(false),
+        }
+        // Not synced: should a power cut bring it back, it is as expired as it was.
+        self.disk
+            .remove(&self.template.record(key))
+            .map_err(|error| store_error(OPERATION, error))?;
+        Ok(true)
+    }
+
+    /// Removes a temporary file of `key`, unless somebody holds the key's lock: whoever writes one
+    /// does. So one that is not locked is left over, however old it is.
+    fn remove_left_over(&self, key: &StoreKey, name: &str) -> Result<(), StoreError> {
+        let failed = |error| store_error("remove a temporary file", error);
+        let Some(_guard) = self.stripes.try_lock(key).map_err(failed)? else {
+            return Ok(());
+        };
+        match self.disk.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(
+        &self,
+        position: Option<Position>,
+        operation: &'static str,
+    ) -> Result<(Vec<Named>, Option<Position>), StoreError> {
+        let failed = |error: rustix::io::Errno| store_error(operation, error.into());
+        let mut entries = match position {
+            None => Dir::read_from(&self.disk.folder).map_err(failed)?,
+            Some(Position(Some(entries))) => entries,
+            Some(Position(None)) => return Ok((Vec::new(), None)),
+        };
+        let mut names = Vec::with_capacity(PAGE);
+        while names.len() < PAGE {
+            match entries.read() {
+                Some(entry) => {
+                    let entry = entry.map_err(failed)?;
+                    names.push(self.template.named(entry.file_name().to_bytes()));
+                }
+                None => return Ok((names, None)),
+            }
+        }
+        Ok((names, Some(Position(Some(entries)))))
+    }
+}

@@ -1,0 +1,461 @@
+//! Every state that a power cut can leave, and every file operation failing, on a disk that only
+//! exists in memory.
+//!
+//! The model is ALICE's (Pillai et al., OSDI '14): what has been synced is there; of everything since
+//! then, any part. Bytes that were not synced can be absent, cut short, or zeros; names that were
+//! not synced can be any of those they have been.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use super::disk::{Content, Disk};
+use super::files::Files;
+use super::lock::{STRIPES, Stripes};
+use super::names::Template;
+use super::options::{Durability, FilesystemStoreBuilder};
+use crate::record::{Changes, Record, Revision};
+use crate::store::{Created, StoreError, Swapped};
+use crate::{DecodeError, SessionId, StoreKey, Timestamp, seconds};
+
+/// A disk in memory that can lose power, and can fail.
+#[derive(Clone, Default)]
+struct FakeDisk(Arc<Mutex<State>>);
+
+#[derive(Clone, Default)]
+struct State {
+    inodes: Vec<Inode>,
+    /// Every set of names there has been since the last sync of the folder, the latest last.
+    folders: Vec<BTreeMap<String, usize>>,
+    operations: usize,
+    /// The operation with this number fails.
+    fails_at: Option<usize>,
+    /// After the operation with this number the power is cut: nothing happens any more.
+    cut_after: Option<usize>,
+    /// Mutants: what a careless store leaves out.
+    no_data_sync: bool,
+    no_folder_sync: bool,
+}
+
+#[derive(Clone, Default)]
+struct Inode {
+    /// Every content there has been since the last sync, the latest last.
+    contents: Vec<Vec<u8>>,
+    /// What was written and not synced, of which any part may be there.
+    unsynced: Vec<Vec<u8>>,
+}
+
+impl Inode {
+    fn latest(&self) -> &[u8] {
+        self.contents.last().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl State {
+    fn names(&self) -> BTreeMap<String, usize> {
+        self.folders.last().cloned().unwrap_or_default()
+    }
+
+    /// Counts an operation; says whether it is carried out.
+    fn step(&mut self) -> io::Result<()> {
+        self.operations += 1;
+        if self.fails_at == Some(self.operations) {
+            return Err(io::Error::other("broken on purpose"));
+        }
+        if self.cut_after.is_some_and(|last| self.operations > last) {
+            return Err(io::Error::other("no power"));
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, names: BTreeMap<String, usize>) {
+        self.folders.push(names);
+    }
+
+    /// Every state the disk may be in when power comes back: each pair of a set of names and, for
+    /// each file, a content.
+    fn after_power_cut(&self) -> Vec<HashMap<String, Vec<u8>>> {
+        let mut states = Vec::new();
+        let folders = if self.folders.is_empty() {
+            vec![BTreeMap::new()]
+        } else {
+            self.folders.clone()
+        };
+        for names in folders {
+            let mut partial: Vec<HashMap<String, Vec<u8>>> = vec![HashMap::new()];
+            for (name, inode) in &names {
+                let mut next = Vec::new();
+                for content in possible_contents(&self.inodes[*inode]) {
+                    for state in &partial {
+                        let mut state = state.clone();
+                        state.insert(name.clone(), content.clone());
+                        next.push(state);
+                    }
+                }
+                partial = next;
+            }
+            states.extend(partial);
+        }
+        states
+    }
+}
+
+fn possible_contents(inode: &Inode) -> Vec<Vec<u8>> {
+    let mut contents = inode.contents.clone();
+    for unsynced in &inode.unsynced {
+        contents.push(vec![0; unsynced.len()]);
+        contents.push(unsynced[..unsynced.len() / 2].to_vec());
+        contents.push(unsynced[..unsynced.len() - 1].to_vec());
+    }
+    contents
+}
+
+impl Disk for FakeDisk {
+    type Temporary = usize;
+
+    fn read(&self, name: &str) -> io::Result<Content> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        Ok(match state.names().get(name) {
+            Some(inode) => Content::Bytes(state.inodes[*inode].latest().to_vec()),
+            None => Content::Missing,
+        })
+    }
+
+    fn create_temporary(&self, name: &str) -> io::Result<usize> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        let inode = state.inodes.len();
+        state.inodes.push(Inode {
+            contents: vec![Vec::new()],
+            unsynced: Vec::new(),
+        });
+        let mut names = state.names();
+        assert!(names.insert(name.to_owned(), inode).is_none());
+        state.rename(names);
+        Ok(inode)
+    }
+
+    fn write(&self, temporary: &mut usize, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        let inode = &mut state.inodes[*temporary];
+        inode.contents.push(bytes.to_vec());
+        inode.unsynced.push(bytes.to_vec());
+        Ok(())
+    }
+
+    fn sync_data(&self, temporary: &usize) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        if !state.no_data_sync {
+            let inode = &mut state.inodes[*temporary];
+            inode.contents = vec![inode.latest().to_vec()];
+            inode.unsynced.clear();
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        let mut names = state.names();
+        let inode = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        names.insert(to.to_owned(), inode);
+        state.rename(names);
+        Ok(())
+    }
+
+    fn rename_to_free(&self, from: &str, to: &str) -> io::Result<()> {
+        if self.0.lock().unwrap().names().contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        let mut names = state.names();
+        names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        state.rename(names);
+        Ok(())
+    }
+
+    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        let inode = state.names()[name];
+        let mut content = state.inodes[inode].latest().to_vec();
+        content[offset..offset + bytes.len()].copy_from_slice(bytes);
+        // Within one sector: the old bytes or the new ones, whenever the power goes.
+        state.inodes[inode].contents.push(content);
+        Ok(())
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        if !state.no_folder_sync {
+            let names = state.names();
+            state.folders = vec![names];
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()> {
+        self.rename(name, &format!("quarantine/{as_name}"))
+    }
+}
+
+fn files(disk: FakeDisk, durability: Durability) -> Files<FakeDisk> {
+    let mut options = FilesystemStoreBuilder::new(std::path::Path::new("unused")).options;
+    options.durability = durability;
+    Files {
+        disk,
+        stripes: Stripes::new((0..STRIPES).map(|_| None), seconds(2)),
+        template: Template::parse("%s.session").unwrap(),
+        options,
+        sync_failed: AtomicBool::new(false),
+    }
+}
+
+fn key() -> StoreKey {
+    StoreKey::new("id", &SessionId::generate().unwrap())
+}
+
+fn record(value: u8) -> Record {
+    let record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(1000));
+    changed(&record, value)
+}
+
+fn changed(record: &Record, value: u8) -> Record {
+    let mut changes = Changes::default();
+    changes.set("value", vec![value & 0x7f], false);
+    record.merge(&changes)
+}
+
+/// What a step did and said.
+enum Step {
+    Create(Record),
+    Modify(Record),
+    Touch(Record),
+    Delete,
+}
+
+/// A life: create, save, touch, save, delete. Gives what was reported done.
+fn live(files: &Files<FakeDisk>, key: &StoreKey) -> (Vec<Record>, Vec<Step>) {
+    let mut written = Vec::new();
+    let mut done = Vec::new();
+    let first = record(1);
+    written.push(first.clone());
+    if files.create(key, &first).is_err() {
+        return (written, done);
+    }
+    done.push(Step::Create(first.clone()));
+    let second = changed(&first, 2);
+    written.push(second.clone());
+    let change = |_: &Record| Some(second.clone());
+    if files.modify(key, &change).is_err() {
+        return (written, done);
+    }
+    done.push(Step::Modify(second.clone()));
+    let mut touched = second.clone();
+    touched.last_seen = Timestamp::from_millis(5);
+    touched.expires = Timestamp::from_millis(1004);
+    written.push(touched.clone());
+    if files
+        .touch(key, touched.last_seen, touched.expires)
+        .is_err()
+    {
+        return (written, done);
+    }
+    done.push(Step::Touch(touched.clone()));
+    let third = changed(&touched, 3);
+    written.push(third.clone());
+    if files.update(key, &third, touched.revision).is_err() {
+        return (written, done);
+    }
+    done.push(Step::Modify(third));
+    if files.delete(key, None).is_ok() {
+        done.push(Step::Delete);
+    }
+    (written, done)
+}
+
+/// Cuts the power after each operation of a life and looks at every state that may be left: gives
+/// what is wrong with the first bad one.
+fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Result<usize, String> {
+    let key = key();
+    let name = Template::parse("%s.session").unwrap().record(&key);
+    let mut seen = 0;
+    for cut in 0.. {
+        let disk = FakeDisk::default();
+        mutate(&mut disk.0.lock().unwrap());
+        disk.0.lock().unwrap().cut_after = Some(cut);
+        let (written, done) = live(&files(disk.clone(), durability), &key);
+        let state = disk.0.lock().unwrap().clone();
+        for left in state.after_power_cut() {
+            seen += 1;
+            let found = left
+                .get(&name)
+                .map(|bytes| Record::decode(&key, bytes.clone()));
+            check(durability, &written, &done, found.as_ref())
+                .map_err(|problem| format!("cut after operation {cut}: {problem}"))?;
+        }
+        if state.operations <= cut {
+            return Ok(seen);
+        }
+    }
+    unreachable!("a life has an end")
+}
+
+fn check(
+    durability: Durability,
+    written: &[Record],
+    done: &[Step],
+    found: Option<&Result<Record, DecodeError>>,
+) -> Result<(), String> {
+    let found = match found {
+        None => None,
+        Some(Ok(record)) => Some(record),
+        // I2: from `Atomic` on, no record is ever torn.
+        Some(Err(_)) if durability == Durability::Process => return Ok(()),
+        Some(Err(_)) => return Err(String::from("a torn record")),
+    };
+    // I1: whatever is there is what was written at some time.
+    if let Some(record) = found
+        && !written.contains(record)
+    {
+        return Err(String::from("a record that was never written"));
+    }
+    // I4: what was reported deleted is gone, at every level.
+    if matches!(done.last(), Some(Step::Delete)) {
+        return match found {
+            None => Ok(()),
+            Some(_) => Err(String::from("a deleted session is back")),
+        };
+    }
+    // I3: at `Durable`, what was reported saved is there, unless a delete was under way.
+    if durability == Durability::Durable && written.len() < 4 {
+        let least = done.iter().rev().find_map(|step| match step {
+            Step::Create(record) | Step::Modify(record) => Some(record.revision),
+            Step::Touch(_) | Step::Delete => None,
+        });
+        if let Some(least) = least
+            && found.is_none_or(|record| record.revision < least)
+        {
+            return Err(String::from("a save that was reported done is lost"));
+        }
+    }
+    Ok(())
+}
+
+/// Promise 9, LC-7 [gate]: every state that a power cut can leave at every level.
+#[test]
+fn a_power_cut_leaves_the_old_record_or_the_new_one() {
+    for durability in [Durability::Process, Durability::Atomic, Durability::Durable] {
+        let states = after_every_cut(durability, |_| {}).unwrap();
+        assert!(states > 30, "{durability:?}: only {states} states were looked at");
+    }
+}
+
+/// The test above fails on a store that leaves out what the promise needs.
+#[test]
+fn the_crash_test_catches_missing_syncs() {
+    let no_data_sync = after_every_cut(Durability::Atomic, |state| state.no_data_sync = true);
+    assert!(no_data_sync.unwrap_err().contains("torn"));
+    let no_data_sync = after_every_cut(Durability::Durable, |state| state.no_data_sync = true);
+    assert!(no_data_sync.is_err());
+    for durability in [Durability::Process, Durability::Atomic] {
+        let no_folder_sync = after_every_cut(durability, |state| state.no_folder_sync = true);
+        assert!(no_folder_sync.unwrap_err().contains("is back"));
+    }
+    let no_folder_sync = after_every_cut(Durability::Durable, |state| state.no_folder_sync = true);
+    assert!(no_folder_sync.unwrap_err().contains("lost"));
+}
+
+/// Section 3.5: each file operation failing in its turn. Whatever fails is told, the record is the
+/// old one or the new one, no temporary file stays that could be removed, and the next try works.
+#[test]
+fn any_operation_may_fail_and_nothing_is_lost() {
+    let key = key();
+    for fails_at in 1.. {
+        let disk = FakeDisk::default();
+        let files = files(disk.clone(), Durability::Durable);
+        let old = record(1);
+        assert_eq!(files.create(&key, &old).unwrap(), Created::Done);
+        let new = changed(&old, 2);
+        {
+            let mut state = disk.0.lock().unwrap();
+            state.operations = 0;
+            state.fails_at = Some(fails_at);
+        }
+        let saved = files.modify(&key, &|_| Some(new.clone()));
+        let operations = disk.0.lock().unwrap().operations;
+        disk.0.lock().unwrap().fails_at = None;
+        let found = files.load(&key).unwrap().unwrap();
+        match &saved {
+            Ok(_) => {
+                assert!(fails_at > operations, "the failure of operation {fails_at} was swallowed");
+                assert_eq!(found, new);
+                break;
+            }
+            Err(StoreError::DurabilityUnknown { .. }) => assert_eq!(found, new),
+            Err(StoreError::Failed { .. }) => assert_eq!(found, old),
+            Err(other) => panic!("{other}"),
+        }
+        let names = disk.0.lock().unwrap().names();
+        assert_eq!(names.len(), 1, "left over after operation {fails_at}: {names:?}");
+        let again = files.modify(&key, &|current| Some(changed(current, 3)));
+        assert!(again.is_ok(), "operation {fails_at} broke the store");
+    }
+}
+
+/// LC-8 [gate]: a delete that fails is not reported as done, and can be repeated; one whose sync
+/// failed is made durable by the next.
+#[test]
+fn a_delete_that_fails_is_told_and_can_be_repeated() {
+    for fails_at in 1..=2 {
+        let key = key();
+        let disk = FakeDisk::default();
+        let files = files(disk.clone(), Durability::Process);
+        assert_eq!(files.create(&key, &record(1)).unwrap(), Created::Done);
+        {
+            let mut state = disk.0.lock().unwrap();
+            state.operations = 0;
+            state.fails_at = Some(fails_at);
+        }
+        let failed = files.delete(&key, None).unwrap_err();
+        match fails_at {
+            1 => assert!(matches!(failed, StoreError::Failed { .. })),
+            _ => assert!(matches!(failed, StoreError::DurabilityUnknown { .. })),
+        }
+        disk.0.lock().unwrap().fails_at = None;
+        let again = files.delete(&key, None).unwrap();
+        assert_eq!(again, if fails_at == 1 { Swapped::Done } else { Swapped::Gone });
+        let state = disk.0.lock().unwrap().clone();
+        for left in state.after_power_cut() {
+            assert!(left.is_empty(), "a deleted session is back");
+        }
+    }
+}
+
+/// A touch moves two times and leaves everything else, the revision too.
+#[test]
+fn a_touch_writes_no_data() {
+    let key = key();
+    let files = files(FakeDisk::default(), Durability::Atomic);
+    let mut expected = record(1);
+    assert_eq!(files.create(&key, &expected).unwrap(), Created::Done);
+    expected.last_seen = Timestamp::from_millis(7);
+    expected.expires = Timestamp::from_millis(2000);
+    assert!(files.touch(&key, expected.last_seen, expected.expires).unwrap());
+    assert_eq!(files.load(&key).unwrap(), Some(expected.clone()));
+    assert_eq!(expected.revision, Revision::FIRST.next());
+    // A later use is not undone by an earlier one that comes late.
+    let earlier = Timestamp::from_millis(3);
+    assert!(files.touch(&key, earlier, earlier).unwrap());
+    assert_eq!(files.load(&key).unwrap(), Some(expected));
+}
