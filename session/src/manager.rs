@@ -212,9 +212,7 @@ impl<S: SessionStore> Manage for Inner<S> {
     }
 
     fn is_touch_due(&self, record: &Record) -> bool {
-        self.policy
-            .timeouts
-            .is_touch_due(record, self.clock.now())
+        self.policy.timeouts.is_touch_due(record, self.clock.now())
     }
 
     fn lifetime_from_now(&self) -> (Timestamp, Timestamp) {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub use changes::Changes;
 pub use fields::{Fields, TooLarge};
-pub use format::{DecodeError, FORMAT_VERSION, MAX_ENCODED_LENGTH};
 pub(crate) use format::{ACTIVITY_RANGE, encoded_activity};
+pub use format::{DecodeError, FORMAT_VERSION, MAX_ENCODED_LENGTH};
 pub(crate) use walk::{MAX_DEPTH, is_one_value};
 
 use crate::Timestamp;
@@ -55,6 +55,12 @@ impl Record {
         }
     }
 
+    /// How many bytes [`encode`](Self::encode) gives.
+    #[must_use]
+    pub fn encoded_length(&self) -> usize {
+        format::encoded_length(self)
+    }
+
     /// This record with `changes` made to it, as the next revision.
     ///
     /// All merging happens here. Pure: a field that `changes` does not name keeps its bytes, known
@@ -69,10 +75,6 @@ impl Record {
         merged.revision = self.revision.next();
         merged
     }
-
-    /// STUB
-    #[must_use]
-    pub fn encoded_length(&self) -> usize { self.encode(&crate::StoreKey::parse(&"0".repeat(64)).unwrap()).len() }
 
     /// Whether the session is over at `now`. At the very moment of its expiry it is (CHECKLIST TO-4).
     #[must_use]

@@ -102,8 +102,10 @@ pub trait SessionStore: Send + Sync + 'static {
     fn find(&self, owner: &str) -> Listing;
 
     /// Takes away every record that has expired at `now`; gives their number.
-    fn remove_expired(&self, now: Timestamp)
-    -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Replaces the record under `key` by what `change` makes of it, as one step.
     ///

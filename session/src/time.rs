@@ -60,10 +60,7 @@ impl std::ops::Sub<Duration> for Timestamp {
 /// Times before the epoch become the epoch: a clock that is set before 1970 is wrong anyway.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        Timestamp(
-            time.duration_since(UNIX_EPOCH)
-                .map_or(0, saturating_millis),
-        )
+        Timestamp(time.duration_since(UNIX_EPOCH).map_or(0, saturating_millis))
     }
 }
 

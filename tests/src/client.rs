@@ -56,7 +56,9 @@ impl Client {
     /// When there is none.
     #[must_use]
     pub fn id(&self) -> String {
-        self.cookie.clone().expect("the visitor holds no session cookie")
+        self.cookie
+            .clone()
+            .expect("the visitor holds no session cookie")
     }
 
     /// Presents `value` from now on.
@@ -112,7 +114,9 @@ impl Client {
         connection
             .set_read_timeout(Some(Duration::from_secs(30)))
             .expect("a read time-out can be set");
-        connection.set_nodelay(true).expect("TCP_NODELAY can be set");
+        connection
+            .set_nodelay(true)
+            .expect("TCP_NODELAY can be set");
         let response =
             exchange(&mut connection, method, &request).expect("the server answers in HTTP");
         if response.header("connection") != Some("close") {

@@ -309,9 +309,8 @@ async fn fail_as_response(mut session: Session<Visit>, status: web::Path<u16>) -
 }
 
 fn failure(status: u16) -> actix_web::Error {
-    let response = HttpResponse::build(
-        actix_web::http::StatusCode::from_u16(status).unwrap_or_default(),
-    );
+    let response =
+        HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap_or_default());
     error::InternalError::from_response("on purpose", { response }.finish()).into()
 }
 
@@ -345,12 +344,14 @@ async fn stream_new(mut session: Session<Visit>) -> Result<impl Responder, actix
         .save()
         .await
         .map_err(error::ErrorInternalServerError)?;
-    Ok(HttpResponse::Ok().streaming(futures_util::stream::once(async move {
-        sleep(Duration::from_millis(50)).await;
-        session.set_b(String::from("after the head"));
-        let saved = session.save().await;
-        Ok::<_, Infallible>(web::Bytes::from(format!("{saved:?}")))
-    })))
+    Ok(
+        HttpResponse::Ok().streaming(futures_util::stream::once(async move {
+            sleep(Duration::from_millis(50)).await;
+            session.set_b(String::from("after the head"));
+            let saved = session.save().await;
+            Ok::<_, Infallible>(web::Bytes::from(format!("{saved:?}")))
+        })),
+    )
 }
 
 async fn big(mut session: Session<Visit>, length: web::Path<usize>) -> &'static str {

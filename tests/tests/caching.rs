@@ -22,7 +22,10 @@ fn a_response_that_sets_the_cookie_is_never_stored() {
     // One that changes the session but not the cookie may be, by what the handler says.
     let response = visitor.get("/cacheable");
     assert!(response.header("set-cookie").is_none());
-    assert_eq!(response.header("cache-control"), Some("public, max-age=600"));
+    assert_eq!(
+        response.header("cache-control"),
+        Some("public, max-age=600")
+    );
     assert!(response.varies_by_cookie());
 }
 
@@ -32,7 +35,10 @@ fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
     let probe = ProbeServer::start(MemoryStore::new());
     let mut visitor = probe.client();
     for method in ["GET", "HEAD", "OPTIONS", "POST"] {
-        assert!(visitor.request(method, "/who").varies_by_cookie(), "{method}");
+        assert!(
+            visitor.request(method, "/who").varies_by_cookie(),
+            "{method}"
+        );
         let response = visitor.request(method, "/noop");
         assert!(response.header("vary").is_none(), "{method}");
     }
@@ -41,7 +47,13 @@ fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
     assert_eq!(vary.join(", "), "Accept, Cookie");
     // With and without a session, and when the answer is an error.
     visitor.get("/set/a/1");
-    for path in ["/who", "/fail/404", "/fail/500", "/fail-as-response/404", "/slow"] {
+    for path in [
+        "/who",
+        "/fail/404",
+        "/fail/500",
+        "/fail-as-response/404",
+        "/slow",
+    ] {
         assert!(visitor.get(path).varies_by_cookie(), "{path}");
     }
 }

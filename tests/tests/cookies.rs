@@ -37,7 +37,9 @@ fn the_cookie_has_its_flags_and_nothing_else() {
     assert_eq!(id.len(), 43);
     assert_eq!(
         headers,
-        [format!("__Host-id={id}; Path=/; Secure; HttpOnly; SameSite=Lax")]
+        [format!(
+            "__Host-id={id}; Path=/; Secure; HttpOnly; SameSite=Lax"
+        )]
     );
 }
 
@@ -57,7 +59,10 @@ fn one_session_cookie_a_response_and_the_others_stay() {
     assert_eq!(response.all("set-cookie").count(), 4);
     assert_ne!(client.id(), old);
     let seen = client.get("/who").text();
-    assert!(seen.contains("user=last\n") && seen.contains("b=last\n"), "{seen}");
+    assert!(
+        seen.contains("user=last\n") && seen.contains("b=last\n"),
+        "{seen}"
+    );
     assert!(seen.contains("\na=\n"), "dropped by the destroy: {seen}");
     assert_eq!(probe.records(), 1);
 }
@@ -103,10 +108,14 @@ fn the_removal_matches_the_cookie() {
     for settings in [
         CookieSettings::builder(),
         CookieSettings::builder().name("sid").path("/shop"),
-        CookieSettings::builder().name("__Secure-sid").domain("example.org"),
+        CookieSettings::builder()
+            .name("__Secure-sid")
+            .domain("example.org"),
         CookieSettings::builder().same_site(session::SameSite::Strict),
         CookieSettings::builder().insecure_for_local_development(),
-        CookieSettings::builder().same_site(session::SameSite::None).partitioned(true),
+        CookieSettings::builder()
+            .same_site(session::SameSite::None)
+            .partitioned(true),
     ] {
         let settings = settings.build().expect("good settings");
         let name = settings.name().to_owned();
@@ -115,7 +124,11 @@ fn the_removal_matches_the_cookie() {
         let set = client.get("/set/a/1").set_cookies(&name)[0].to_owned();
         let id = client.id();
         let removed = client.get("/logout").set_cookies(&name)[0].to_owned();
-        let mut expected: Vec<String> = set.replace(&id, "").split("; ").map(str::to_owned).collect();
+        let mut expected: Vec<String> = set
+            .replace(&id, "")
+            .split("; ")
+            .map(str::to_owned)
+            .collect();
         expected.push(String::from("Max-Age=0"));
         let mut attributes: Vec<String> = removed.split("; ").map(str::to_owned).collect();
         expected.sort();
@@ -136,10 +149,26 @@ fn look_alikes_of_the_cookie_are_not_the_session() {
     let calls = probe.store_calls();
     let before = calls;
     for name in [
-        "%5f%5fHost-id", "__Host-%69d", "\u{2000}__Host-id", "\u{85}__Host-id", "\u{a0}__Host-id",
-        "__Host-id\u{2000}", "__Host-id\u{85}", "__Host-id\u{a0}", "\u{3000}__Host-id",
-        "__host-id", "__HOST-ID", "__Host-Id", "=__Host-id", "$Version=1, __Host-id",
-        "\"__Host-id\"", "x__Host-id", "__Host-idx", "__Host-id.", "__Host-id[]", "\u{b}__Host-id",
+        "%5f%5fHost-id",
+        "__Host-%69d",
+        "\u{2000}__Host-id",
+        "\u{85}__Host-id",
+        "\u{a0}__Host-id",
+        "__Host-id\u{2000}",
+        "__Host-id\u{85}",
+        "__Host-id\u{a0}",
+        "\u{3000}__Host-id",
+        "__host-id",
+        "__HOST-ID",
+        "__Host-Id",
+        "=__Host-id",
+        "$Version=1, __Host-id",
+        "\"__Host-id\"",
+        "x__Host-id",
+        "__Host-idx",
+        "__Host-id.",
+        "__Host-id[]",
+        "\u{b}__Host-id",
         "\u{c}__Host-id",
     ] {
         let header = format!("Cookie: {name}={id}");
@@ -152,20 +181,34 @@ fn look_alikes_of_the_cookie_are_not_the_session() {
         }
     }
     for value in [
-        format!("\"{id}\""), format!("{id}="), format!("={id}"), format!("%{id}"),
-        id.replace('A', "%41") + "%", format!("{id}\u{a0}"), format!("\u{2000}{id}"),
-        format!("{id},"), format!("{id} x"),
+        format!("\"{id}\""),
+        format!("{id}="),
+        format!("={id}"),
+        format!("%{id}"),
+        id.replace('A', "%41") + "%",
+        format!("{id}\u{a0}"),
+        format!("\u{2000}{id}"),
+        format!("{id},"),
+        format!("{id} x"),
     ] {
         let header = format!("Cookie: __Host-id={value}");
-        assert!(!is_alice(&who(&mut client, &[header.as_bytes()])), "{value:?}");
+        assert!(
+            !is_alice(&who(&mut client, &[header.as_bytes()])),
+            "{value:?}"
+        );
     }
     assert_eq!(probe.store_calls(), before, "the store was asked");
     // Space and tab around it are what the RFC allows.
     for header in [
-        format!("Cookie:\t__Host-id={id}"), format!("Cookie: a=b;\t__Host-id={id}"),
-        format!("Cookie: a=b;__Host-id={id}"), format!("Cookie: a=b; __Host-id={id} ; c=d"),
+        format!("Cookie:\t__Host-id={id}"),
+        format!("Cookie: a=b;\t__Host-id={id}"),
+        format!("Cookie: a=b;__Host-id={id}"),
+        format!("Cookie: a=b; __Host-id={id} ; c=d"),
     ] {
-        assert!(is_alice(&who(&mut client, &[header.as_bytes()])), "{header:?}");
+        assert!(
+            is_alice(&who(&mut client, &[header.as_bytes()])),
+            "{header:?}"
+        );
     }
 }
 
@@ -182,7 +225,9 @@ fn rubbish_in_other_cookies_never_hides_ours() {
         header.extend_from_slice(after);
         header
     };
-    let sixty: Vec<u8> = (0..60).flat_map(|n| format!("c{n}=v{n}; ").into_bytes()).collect();
+    let sixty: Vec<u8> = (0..60)
+        .flat_map(|n| format!("c{n}=v{n}; ").into_bytes())
+        .collect();
     let variants: Vec<Vec<Vec<u8>>> = vec![
         vec![b"Cookie: a=b".to_vec(), ours.clone()],
         vec![ours.clone(), b"Cookie: a=b".to_vec()],
@@ -214,7 +259,10 @@ fn of_two_live_cookies_neither_is_believed() {
     let (alice, bob) = (signed_in(&probe, "alice"), signed_in(&probe, "bob"));
     let bogus = SessionId::generate().expect("an id");
     let mut client = probe.client();
-    for (first, second) in [(alice.as_str(), bogus.as_str()), (bogus.as_str(), alice.as_str())] {
+    for (first, second) in [
+        (alice.as_str(), bogus.as_str()),
+        (bogus.as_str(), alice.as_str()),
+    ] {
         let header = format!("Cookie: __Host-id={first}; __Host-id={second}");
         assert!(is_alice(&who(&mut client, &[header.as_bytes()])));
     }
@@ -239,7 +287,11 @@ fn of_two_live_cookies_neither_is_believed() {
 #[test]
 fn secure_is_never_deduced_from_the_request() {
     let probe = probe();
-    for header in ["X-Forwarded-Proto: http", "X-Forwarded-Proto: https", "Forwarded: proto=http"] {
+    for header in [
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Proto: https",
+        "Forwarded: proto=http",
+    ] {
         let response = probe.client().raw("GET", "/set/a/1", &[header.as_bytes()]);
         assert!(response.set_cookies("__Host-id")[0].contains("; Secure"));
     }
@@ -269,7 +321,12 @@ fn a_flood_of_cookies_asks_the_store_four_times_at_the_most() {
     let probe = probe();
     let mut client = probe.client();
     let pairs: Vec<String> = (0..400)
-        .map(|_| format!("__Host-id={}", SessionId::generate().expect("an id").as_str()))
+        .map(|_| {
+            format!(
+                "__Host-id={}",
+                SessionId::generate().expect("an id").as_str()
+            )
+        })
         .collect();
     let before = probe.store_calls();
     let header = format!("Cookie: {}", pairs.join("; "));
@@ -318,9 +375,16 @@ fn ten_thousand_hostile_cookies() {
             assert!(!is_alice(&response), "let in by {value:?}");
         }
     }
-    assert!(well_formed > 500, "{well_formed} of the values were well formed");
+    assert!(
+        well_formed > 500,
+        "{well_formed} of the values were well formed"
+    );
     assert_eq!(probe.records(), records);
-    assert!(is_alice(&client.raw("GET", "/who", &[format!("Cookie: __Host-id={alice}").as_bytes()])));
+    assert!(is_alice(&client.raw(
+        "GET",
+        "/who",
+        &[format!("Cookie: __Host-id={alice}").as_bytes()]
+    )));
 }
 
 /// Path tricks, NUL, overlong, wrong alphabet, near misses, valid shape but unknown, duplicates.
@@ -335,26 +399,27 @@ fn hostile_values(alice: String) -> impl Strategy<Value = Vec<u8>> {
         "[A-Za-z0-9_-]{44,3000}".prop_map(String::into_bytes),
         "[A-Za-z0-9+/=]{43,44}".prop_map(String::into_bytes),
         "[A-Za-z0-9_-]{0,42}".prop_map(String::into_bytes),
-        proptest::collection::vec(any::<u8>(), 0..200)
-            .prop_map(|mut bytes| {
-                bytes.retain(|byte| !matches!(byte, b'\r' | b'\n'));
-                bytes
-            }),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(|mut bytes| {
+            bytes.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+            bytes
+        }),
         "(CON|NUL|aux|\\*|\\?|'; DROP TABLE sessions|\\$\\(id\\)|<script>){1,3}"
             .prop_map(String::into_bytes),
         "[0-9a-f]{64}".prop_map(String::into_bytes),
         "\\PC{1,60}".prop_map(String::into_bytes),
         (0..43_usize, any::<u8>()).prop_map(move |(at, byte)| {
             let mut bytes = near.clone().into_bytes();
-            bytes[at] = if bytes[at] == byte | 1 { b'!' } else { byte | 1 };
+            bytes[at] = if bytes[at] == byte | 1 {
+                b'!'
+            } else {
+                byte | 1
+            };
             bytes.retain(|byte| !matches!(byte, b'\r' | b'\n'));
             bytes
         }),
-        Just(twin.to_ascii_uppercase().into_bytes()).prop_filter("differs", move |value| {
-            value != twin.as_bytes()
-        }),
-        ("[A-Za-z0-9_-]{10}", 2..5_usize).prop_map(|(value, count)| {
-            vec![value; count].join("; __Host-id=").into_bytes()
-        }),
+        Just(twin.to_ascii_uppercase().into_bytes())
+            .prop_filter("differs", move |value| { value != twin.as_bytes() }),
+        ("[A-Za-z0-9_-]{10}", 2..5_usize)
+            .prop_map(|(value, count)| { vec![value; count].join("; __Host-id=").into_bytes() }),
     ]
 }

@@ -43,9 +43,26 @@ fn signing_in_changes_the_id_and_ends_the_old_one() {
 
     // No route revives the old id.
     for path in [
-        "/who", "/set/a/1", "/set/b/1", "/inc/f0", "/login/mallory", "/role/admin", "/renew",
-        "/clear", "/mark", "/logout", "/logout-and-set/x", "/slow", "/two/x", "/everything/x",
-        "/persist/60", "/persist", "/fail/404", "/fail-as-response/404", "/big/10", "/times",
+        "/who",
+        "/set/a/1",
+        "/set/b/1",
+        "/inc/f0",
+        "/login/mallory",
+        "/role/admin",
+        "/renew",
+        "/clear",
+        "/mark",
+        "/logout",
+        "/logout-and-set/x",
+        "/slow",
+        "/two/x",
+        "/everything/x",
+        "/persist/60",
+        "/persist",
+        "/fail/404",
+        "/fail-as-response/404",
+        "/big/10",
+        "/times",
     ] {
         probe.holding(&planted).get(path);
         let seen = probe.holding(&planted).get("/who").text();
@@ -89,7 +106,9 @@ fn the_absolute_lifetime_goes_on_over_a_renewal_and_begins_anew_at_a_sign_in() {
         visitor.get("/login/alice");
         probe.clock.advance(session::hours(11));
         visitor.get(path);
-        probe.clock.advance(session::hours(hours_until_over - 11) - Duration::from_millis(1));
+        probe
+            .clock
+            .advance(session::hours(hours_until_over - 11) - Duration::from_millis(1));
         assert_eq!(field(&visitor.get("/who").text(), "new"), "false", "{path}");
         probe.clock.advance(Duration::from_millis(1));
         assert_eq!(field(&visitor.get("/who").text(), "new"), "true", "{path}");
@@ -150,7 +169,10 @@ fn a_slow_request_cannot_bring_a_session_back() {
             let records = probe.records();
             let (response, cookie) = slow.join().expect("the slow request is answered");
             assert_eq!(response.status, 200);
-            assert!(response.set_cookies("__Host-id").is_empty(), "{ending}: a cookie was set");
+            assert!(
+                response.set_cookies("__Host-id").is_empty(),
+                "{ending}: a cookie was set"
+            );
             assert_eq!(cookie.as_deref(), Some(old.as_str()));
             let seen = probe.holding(&old).get("/who").text();
             assert_eq!(field(&seen, "user"), "-", "{ending}: the session came back");
@@ -180,7 +202,10 @@ fn a_slow_read_cannot_bring_a_session_back() {
     let response = slow.join().expect("the slow request is answered");
     assert!(response.set_cookies("__Host-id").is_empty());
     assert_eq!(probe.records(), 0);
-    assert_eq!(field(&probe.holding(&old).get("/who").text(), "new"), "true");
+    assert_eq!(
+        field(&probe.holding(&old).get("/who").text(), "new"),
+        "true"
+    );
 }
 
 /// LC-9 [gate]: reading, signing out and bad cookies make no session.
@@ -201,10 +226,15 @@ fn no_session_without_a_write() {
     for _ in 0..250 {
         for client in &mut clients {
             let held = client.cookie().map(str::to_owned);
-            for path in ["/noop", "/who", "/logout", "/times", "/renew", "/clear", "/persist"] {
+            for path in [
+                "/noop", "/who", "/logout", "/times", "/renew", "/clear", "/persist",
+            ] {
                 let response = client.get(path);
                 assert_eq!(response.status, 200, "{path}");
-                assert!(response.header("set-cookie").is_none(), "{path} set a cookie");
+                assert!(
+                    response.header("set-cookie").is_none(),
+                    "{path} set a cookie"
+                );
                 assert_eq!(client.cookie(), held.as_deref());
             }
         }
@@ -272,7 +302,10 @@ fn error_answers_are_saved_below_500_and_dropped_from_500_on() {
         let mut visitor = probe.client();
         visitor.get("/login/alice");
         let old = visitor.id();
-        assert_eq!(visitor.get(&format!("/fail-and-logout/{status}")).status, status);
+        assert_eq!(
+            visitor.get(&format!("/fail-and-logout/{status}")).status,
+            status
+        );
         assert_eq!(visitor.cookie(), None);
         assert_eq!(field(&probe.holding(&old).get("/who").text(), "user"), "-");
     }
@@ -347,7 +380,11 @@ fn what_is_set_after_a_destroy_makes_a_new_session() {
     assert_ne!(visitor.id(), old);
     let seen = visitor.get("/who").text();
     assert_eq!(field(&seen, "user"), "-");
-    assert_eq!(field(&seen, "a"), "", "a change before the destroy is dropped");
+    assert_eq!(
+        field(&seen, "a"),
+        "",
+        "a change before the destroy is dropped"
+    );
     assert_eq!(field(&seen, "b"), "farewell");
     assert_eq!(probe.records(), 1);
 }
@@ -362,7 +399,11 @@ fn clearing_empties_the_session_and_changes_the_id() {
     visitor.get("/clear");
     assert_ne!(visitor.id(), old);
     assert_eq!(field(&visitor.get("/who").text(), "a"), "");
-    assert_eq!(visitor.get("/two/y").text(), "visits=1", "the other type's field is gone");
+    assert_eq!(
+        visitor.get("/two/y").text(),
+        "visits=1",
+        "the other type's field is gone"
+    );
 }
 
 fn revoke(probe: &ProbeServer, id: &str) {

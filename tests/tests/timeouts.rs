@@ -145,7 +145,10 @@ fn a_sweep_is_left_out_when_the_clock_has_jumped() {
     probe.clock.advance(days(30));
     wake.send(()).expect("the sweeper waits");
     std::thread::sleep(Duration::from_millis(100));
-    assert!(!is_alive(&mut probe.holding(&visitor.id())), "during the jump");
+    assert!(
+        !is_alive(&mut probe.holding(&visitor.id())),
+        "during the jump"
+    );
     probe.clock.set(probe.clock.now() - days(30));
     assert_eq!(swept.calls().remove_expired, 0);
     assert_eq!(probe.records(), 1);
@@ -197,7 +200,14 @@ fn no_duration_overflows() {
                 .touch_interval(duration)
         });
         let mut visitor = probe.client();
-        for path in ["/set/a/1", "/who", "/persist/18446744073709551615", "/who", "/renew", "/who"] {
+        for path in [
+            "/set/a/1",
+            "/who",
+            "/persist/18446744073709551615",
+            "/who",
+            "/renew",
+            "/who",
+        ] {
             assert_eq!(visitor.get(path).status, 200, "{duration:?} {path}");
             probe.clock.advance(hours(1));
         }
@@ -232,6 +242,9 @@ fn a_shortened_timeout_holds_at_once() {
     let mut visitor = Client::new(long.address);
     visitor.get("/set/a/1");
     clock.advance(minutes(10));
-    assert!(!is_alive(&mut Client::holding(short.address, &visitor.id())));
+    assert!(!is_alive(&mut Client::holding(
+        short.address,
+        &visitor.id()
+    )));
     assert!(is_alive(&mut Client::holding(long.address, &visitor.id())));
 }

@@ -294,11 +294,7 @@ fn is_discarded(status: StatusCode, on_server_error: OnServerError) -> bool {
     status.is_server_error() && on_server_error == OnServerError::Discard
 }
 
-async fn headers(
-    open: &OpenSlot,
-    slot: &Slot,
-    options: Options,
-) -> Result<Headers, CommitFailed> {
+async fn headers(open: &OpenSlot, slot: &Slot, options: Options) -> Result<Headers, CommitFailed> {
     let settings = slot.cookie();
     let saved = open.commit().await.and_then(|change| {
         let header = change.header(settings)?;

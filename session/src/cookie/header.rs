@@ -36,9 +36,8 @@ impl CookieSettings {
         max_age: Option<Duration>,
     ) -> Result<String, CookieError> {
         // cookie-octet (RFC 6265bis §4.1.1).
-        let is_octet = |byte: u8| {
-            matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
-        };
+        let is_octet =
+            |byte: u8| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
         if !value.bytes().all(is_octet) {
             return Err(CookieError::Value);
         }
@@ -170,7 +169,10 @@ mod tests {
             let header = CookieSettings::default()
                 .set_cookie("abc", Some(duration))
                 .unwrap();
-            assert!(header.ends_with(&format!("; Max-Age={expected}")), "{header}");
+            assert!(
+                header.ends_with(&format!("; Max-Age={expected}")),
+                "{header}"
+            );
         }
     }
 }

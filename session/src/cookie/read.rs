@@ -91,16 +91,34 @@ mod tests {
         let id = SessionId::generate().unwrap();
         let id = id.as_str();
         for look_alike in [
-            "%5f%5fHost-id", "__Host-%69d", "\u{2000}__Host-id", "\u{85}__Host-id",
-            "\u{a0}__Host-id", "__Host-id\u{2000}", "__Host-id\u{85}", "__Host-id\u{a0}",
-            "\"__Host-id\"", "=__Host-id", "__host-id", "__Host-id ", "__Host-id\t",
-            "\u{b}__Host-id", "$Version=1,__Host-id", "x__Host-id", "__Host-idx",
+            "%5f%5fHost-id",
+            "__Host-%69d",
+            "\u{2000}__Host-id",
+            "\u{85}__Host-id",
+            "\u{a0}__Host-id",
+            "__Host-id\u{2000}",
+            "__Host-id\u{85}",
+            "__Host-id\u{a0}",
+            "\"__Host-id\"",
+            "=__Host-id",
+            "__host-id",
+            "__Host-id ",
+            "__Host-id\t",
+            "\u{b}__Host-id",
+            "$Version=1,__Host-id",
+            "x__Host-id",
+            "__Host-idx",
         ] {
             let found = read(&[format!("{look_alike}={id}").as_bytes()]);
             assert!(found.values.is_empty(), "{look_alike:?}");
             assert_eq!(found.malformed, 0, "{look_alike:?}");
         }
-        for value in [format!("\"{id}\""), format!("={id}"), format!("{id}="), String::new()] {
+        for value in [
+            format!("\"{id}\""),
+            format!("={id}"),
+            format!("{id}="),
+            String::new(),
+        ] {
             let found = read(&[format!("{NAME}={value}").as_bytes()]);
             assert!(found.values.is_empty(), "{value:?}");
             assert_eq!(found.malformed, 1, "{value:?}");
@@ -132,7 +150,9 @@ mod tests {
             Some(value.to_owned())
         });
         assert_eq!(found.values.len(), 1);
-        let distinct: String = (0..2000).map(|number| format!("{NAME}={number:043};")).collect();
+        let distinct: String = (0..2000)
+            .map(|number| format!("{NAME}={number:043};"))
+            .collect();
         let mut parsed_distinct = 0;
         let found = candidates([distinct.as_bytes()], NAME, |value| {
             parsed_distinct += 1;

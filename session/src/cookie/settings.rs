@@ -281,7 +281,8 @@ impl Attributes {
 
     /// A token (RFC 9110 §5.6.2), with room for an id beside it.
     fn check_name(&self) -> Result<(), CookieSettingsError> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
             return Err(CookieSettingsError::Name);
         }
@@ -382,20 +383,50 @@ mod tests {
             (b().domain("example.org"), Err(E::HostPrefixWithDomain)),
             (b().path("/shop"), Err(E::HostPrefixWithPath)),
             (b().path("/").secure(false), Err(E::HostPrefixWithoutSecure)),
-            (b().name("__hOsT-id").domain("example.org"), Err(E::HostPrefixWithDomain)),
-            (b().name("__hOsT-id").path("/shop"), Err(E::HostPrefixWithPath)),
-            (b().name("__HOST-id").secure(false), Err(E::HostPrefixWithoutSecure)),
+            (
+                b().name("__hOsT-id").domain("example.org"),
+                Err(E::HostPrefixWithDomain),
+            ),
+            (
+                b().name("__hOsT-id").path("/shop"),
+                Err(E::HostPrefixWithPath),
+            ),
+            (
+                b().name("__HOST-id").secure(false),
+                Err(E::HostPrefixWithoutSecure),
+            ),
             (b().name("__host-id"), Ok(())),
             (b().name("__Secure-id"), Ok(())),
-            (b().name("__Secure-id").domain("example.org").path("/shop"), Ok(())),
-            (b().name("__Secure-id").secure(false), Err(E::SecurePrefixWithoutSecure)),
-            (b().name("__sEcUrE-id").secure(false), Err(E::SecurePrefixWithoutSecure)),
+            (
+                b().name("__Secure-id").domain("example.org").path("/shop"),
+                Ok(()),
+            ),
+            (
+                b().name("__Secure-id").secure(false),
+                Err(E::SecurePrefixWithoutSecure),
+            ),
+            (
+                b().name("__sEcUrE-id").secure(false),
+                Err(E::SecurePrefixWithoutSecure),
+            ),
             (b().name("__Host").secure(false).path("/x"), Ok(())),
-            (b().name("id").domain("example.org").path("/shop").secure(false), Ok(())),
+            (
+                b().name("id")
+                    .domain("example.org")
+                    .path("/shop")
+                    .secure(false),
+                Ok(()),
+            ),
             (b().same_site(none), Ok(())),
-            (b().name("id").same_site(none).secure(false), Err(E::SameSiteNoneWithoutSecure)),
+            (
+                b().name("id").same_site(none).secure(false),
+                Err(E::SameSiteNoneWithoutSecure),
+            ),
             (b().partitioned(true), Ok(())),
-            (b().name("id").partitioned(true).secure(false), Err(E::PartitionedWithoutSecure)),
+            (
+                b().name("id").partitioned(true).secure(false),
+                Err(E::PartitionedWithoutSecure),
+            ),
             (b().name(""), Err(E::Name)),
             (b().name("a b"), Err(E::Name)),
             (b().name("a;b"), Err(E::Name)),
@@ -408,7 +439,10 @@ mod tests {
             (b().name("id").path(""), Err(E::Path)),
             (b().name("id").path("/a; Domain=evil.example"), Err(E::Path)),
             (b().name("id").path("/a\nb"), Err(E::Path)),
-            (b().name("id").path(format!("/{}", "a".repeat(1024))), Err(E::Path)),
+            (
+                b().name("id").path(format!("/{}", "a".repeat(1024))),
+                Err(E::Path),
+            ),
             (b().name("id").domain(".example.org"), Err(E::Domain)),
             (b().name("id").domain(""), Err(E::Domain)),
             (b().name("id").domain("example.org; Path=/"), Err(E::Domain)),

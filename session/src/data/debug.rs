@@ -9,7 +9,10 @@ use std::fmt;
 
 /// A field that is printed with its own `Debug`, if it has one.
 #[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "exists only to reach another type's Debug")]
+#[expect(
+    missing_debug_implementations,
+    reason = "exists only to reach another type's Debug"
+)]
 pub struct DebugField<'a, T: ?Sized>(pub &'a T);
 
 impl<'a, T: fmt::Debug + ?Sized> DebugField<'a, T> {

@@ -9,7 +9,8 @@ use crate::record::{Record, Revision};
 use crate::slot::{OpenSlot, Phase, State, Unsaved};
 use crate::store::Change;
 use crate::{
-    Created, Modified, Saved, SessionError, SessionId, SessionStore, StoreError, Timestamp, TooLarge,
+    Created, Modified, Saved, SessionError, SessionId, SessionStore, StoreError, Timestamp,
+    TooLarge,
 };
 
 /// How often a new id is made when the one before turns out to be taken. With 256 random bits that
@@ -91,7 +92,11 @@ impl<S: SessionStore> Inner<S> {
         }
         let has_unsaved = state.has_unsaved();
         if state.is_gone {
-            return Ok(if has_unsaved { Plan::Drop } else { Plan::Nothing });
+            return Ok(if has_unsaved {
+                Plan::Drop
+            } else {
+                Plan::Nothing
+            });
         }
         if !has_unsaved {
             return Ok(match &state.base {
@@ -188,7 +193,9 @@ impl<S: SessionStore> Inner<S> {
         unsaved: &Unsaved,
         now: Timestamp,
     ) -> Result<(SessionId, Record), SessionError> {
-        let record = self.policy.successor(&Record::new(now, now), unsaved, now)?;
+        let record = self
+            .policy
+            .successor(&Record::new(now, now), unsaved, now)?;
         let record = Record {
             revision: Revision::FIRST,
             ..record
@@ -240,7 +247,10 @@ impl<S: SessionStore> Inner<S> {
             Ok(Modified::Done(record)) => Ok(Some(record)),
             Ok(Modified::Gone) => Ok(None),
             Ok(Modified::Declined) => {
-                let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let refused = refused
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 refused.map_or(Ok(None), |too_large| Err(too_large.into()))
             }
             Err(error) => {

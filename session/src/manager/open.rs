@@ -42,7 +42,9 @@ impl<S: SessionStore> Inner<S> {
     async fn load(&self, key: &StoreKey, now: Timestamp) -> Result<Loaded, StoreError> {
         let record = match self.store.load(key).await {
             Ok(record) => record,
-            Err(StoreError::Unreadable(error)) if !matches!(error, DecodeError::NewerFormat { .. }) => {
+            Err(StoreError::Unreadable(error))
+                if !matches!(error, DecodeError::NewerFormat { .. }) =>
+            {
                 tracing::error!(
                     event = "unreadable_record",
                     session = %correlation(key),

@@ -129,7 +129,11 @@ impl<S: SessionStore> Inner<S> {
     ) -> Result<Option<Record>, SessionError> {
         let mut record = self.policy.successor(latest, unsaved, now)?;
         record.revision = record.revision.max(created.revision.next());
-        match self.store.update(new_key, &record, created.revision).await? {
+        match self
+            .store
+            .update(new_key, &record, created.revision)
+            .await?
+        {
             Swapped::Done => {}
             // Nobody else has the id. Whoever removed it ended the session.
             Swapped::Gone | Swapped::Conflict => return Ok(None),

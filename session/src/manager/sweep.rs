@@ -44,7 +44,9 @@ impl<S: SessionStore> SessionManager<S> {
                 continue;
             }
             match self.remove_expired().await {
-                Ok(removed) => tracing::debug!(event = "swept", removed, "expired sessions removed"),
+                Ok(removed) => {
+                    tracing::debug!(event = "swept", removed, "expired sessions removed")
+                }
                 Err(error) => tracing::error!(
                     event = "store_failure",
                     error = %chain(&error),

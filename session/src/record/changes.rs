@@ -98,7 +98,11 @@ impl Changes {
     /// Whether every set value equals that in `defaults`.
     pub(crate) fn is_within(&self, defaults: &Changes) -> bool {
         self.fields.iter().all(|(name, change)| {
-            change.value.is_none() || defaults.fields.get(name).is_some_and(|d| d.value == change.value)
+            change.value.is_none()
+                || defaults
+                    .fields
+                    .get(name)
+                    .is_some_and(|d| d.value == change.value)
         })
     }
 

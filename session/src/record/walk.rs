@@ -119,7 +119,9 @@ impl<'a> Walk<'a> {
     /// Passes a scalar whole, or the head of an array or map; gives how many values follow in it.
     fn head(&mut self) -> Option<usize> {
         let content = match self.marker()? {
-            Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => 0,
+            Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => {
+                0
+            }
             Marker::U8 | Marker::I8 => 1,
             Marker::U16 | Marker::I16 => 2,
             Marker::U32 | Marker::I32 | Marker::F32 => 4,

@@ -5,9 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{
-    Change, Created, Listing, Modified, SessionInfo, SessionStore, StoreError, Swapped,
-};
+use super::{Change, Created, Listing, Modified, SessionInfo, SessionStore, StoreError, Swapped};
 use crate::record::{Record, Revision};
 use crate::{Clock, StoreKey, SystemClock, Timestamp};
 

@@ -37,7 +37,9 @@ impl<D: Disk> Files<D> {
             }
             Found::Unreadable(_) => {
                 let guard = self.lock(key, "load")?;
-                Ok(self.read_locked(&guard, key, "load")?.map(|found| found.record))
+                Ok(self
+                    .read_locked(&guard, key, "load")?
+                    .map(|found| found.record))
             }
         }
     }
@@ -241,9 +243,9 @@ impl<D: Disk> Files<D> {
             .map_err(|error| failed(io::Error::other(error)))?;
         let name = self.template.record(key);
         let temporary = self.template.temporary(key, random);
-        let renamed = self.write_temporary(&temporary, bytes).and_then(|()| {
-            rename(&self.disk, &temporary, &name)
-        });
+        let renamed = self
+            .write_temporary(&temporary, bytes)
+            .and_then(|()| rename(&self.disk, &temporary, &name));
         if let Err(error) = renamed {
             self.remove_temporary(key, &temporary);
             return Err(match error.kind() {

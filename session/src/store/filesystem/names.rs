@@ -98,7 +98,16 @@ mod tests {
             assert!(Template::parse(good).is_some(), "{good}");
         }
         for bad in [
-            "", "session", "%s%s", "%s/%s", "../%s", "a/%s", "%s\\", "%s\0", ".%s", "%s.tmp",
+            "",
+            "session",
+            "%s%s",
+            "%s/%s",
+            "../%s",
+            "a/%s",
+            "%s\\",
+            "%s\0",
+            ".%s",
+            "%s.tmp",
             "%s.%s.session",
         ] {
             assert!(Template::parse(bad).is_none(), "{bad:?}");

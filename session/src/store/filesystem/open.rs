@@ -129,7 +129,10 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
     let folder = open_folder(rustix::fs::CWD, &path, &path)?;
     if !builder.allow_network_filesystem {
         let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
-        #[expect(clippy::unnecessary_cast, reason = "its type differs between platforms")]
+        #[expect(
+            clippy::unnecessary_cast,
+            reason = "its type differs between platforms"
+        )]
         if is_network(kind as i64) {
             return Err(OpenError::NetworkFilesystem { path });
         }
@@ -194,7 +197,10 @@ fn open_folder(
     }
     let mode = status.st_mode as u32 & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(OpenError::Mode { path: owned(), mode });
+        return Err(OpenError::Mode {
+            path: owned(),
+            mode,
+        });
     }
     Ok(folder)
 }
@@ -260,11 +266,25 @@ mod tests {
     /// FS-10: network file systems are known; local ones pass.
     #[test]
     fn network_file_systems_are_told_from_local_ones() {
-        for network in [0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, -11_317_950] {
+        for network in [
+            0x6969,
+            0x517b,
+            0xfe53_4d42,
+            0xff53_4d42,
+            0x6573_5546,
+            -11_317_950,
+        ] {
             assert!(is_network(network), "{network:x}");
         }
         // ext, XFS, btrfs, tmpfs, ZFS, overlay.
-        for local in [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x2fc1_2fc1, 0x794c_7630] {
+        for local in [
+            0xef53,
+            0x5846_5342,
+            0x9123_683e,
+            0x0102_1994,
+            0x2fc1_2fc1,
+            0x794c_7630,
+        ] {
             assert!(!is_network(local), "{local:x}");
         }
     }

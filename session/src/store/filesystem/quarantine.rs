@@ -37,8 +37,7 @@ impl Folder {
             else {
                 continue;
             };
-            let status =
-                rustix::fs::statat(&self.quarantine, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let status = rustix::fs::statat(&self.quarantine, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
             // A folder that was planted under a session's name may hold anything; it stays.
             if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
                 kept.push((put_at, name, u64::try_from(status.st_size).unwrap_or(0)));

@@ -357,7 +357,10 @@ fn check(
 fn a_power_cut_leaves_the_old_record_or_the_new_one() {
     for durability in [Durability::Process, Durability::Atomic, Durability::Durable] {
         let states = after_every_cut(durability, |_| {}).unwrap();
-        assert!(states > 30, "{durability:?}: only {states} states were looked at");
+        assert!(
+            states > 30,
+            "{durability:?}: only {states} states were looked at"
+        );
     }
 }
 
@@ -398,7 +401,10 @@ fn any_operation_may_fail_and_nothing_is_lost() {
         let found = files.load(&key).unwrap().unwrap();
         match &saved {
             Ok(_) => {
-                assert!(fails_at > operations, "the failure of operation {fails_at} was swallowed");
+                assert!(
+                    fails_at > operations,
+                    "the failure of operation {fails_at} was swallowed"
+                );
                 assert_eq!(found, new);
                 break;
             }
@@ -407,7 +413,11 @@ fn any_operation_may_fail_and_nothing_is_lost() {
             Err(other) => panic!("{other}"),
         }
         let names = disk.0.lock().unwrap().names();
-        assert_eq!(names.len(), 1, "left over after operation {fails_at}: {names:?}");
+        assert_eq!(
+            names.len(),
+            1,
+            "left over after operation {fails_at}: {names:?}"
+        );
         let again = files.modify(&key, &|current| Some(changed(current, 3)));
         assert!(again.is_ok(), "operation {fails_at} broke the store");
     }
@@ -434,7 +444,14 @@ fn a_delete_that_fails_is_told_and_can_be_repeated() {
         }
         disk.0.lock().unwrap().fails_at = None;
         let again = files.delete(&key, None).unwrap();
-        assert_eq!(again, if fails_at == 1 { Swapped::Done } else { Swapped::Gone });
+        assert_eq!(
+            again,
+            if fails_at == 1 {
+                Swapped::Done
+            } else {
+                Swapped::Gone
+            }
+        );
         let state = disk.0.lock().unwrap().clone();
         for left in state.after_power_cut() {
             assert!(left.is_empty(), "a deleted session is back");
@@ -451,7 +468,11 @@ fn a_touch_writes_no_data() {
     assert_eq!(files.create(&key, &expected).unwrap(), Created::Done);
     expected.last_seen = Timestamp::from_millis(7);
     expected.expires = Timestamp::from_millis(2000);
-    assert!(files.touch(&key, expected.last_seen, expected.expires).unwrap());
+    assert!(
+        files
+            .touch(&key, expected.last_seen, expected.expires)
+            .unwrap()
+    );
     assert_eq!(files.load(&key).unwrap(), Some(expected.clone()));
     assert_eq!(expected.revision, Revision::FIRST.next());
     // A later use is not undone by an earlier one that comes late.
