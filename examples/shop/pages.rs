@@ -1,0 +1,202 @@
+//! The pages, as HTML. Everything that is put into them is escaped by maud.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::accounts::ACCOUNTS;
+use crate::catalog::{PRODUCTS, Product, price};
+use crate::csrf::CsrfToken;
+use crate::visit::Cart;
+
+/// What every page shows of the visit.
+pub(crate) struct Page {
+    pub(crate) user: Option<String>,
+    pub(crate) in_cart: u32,
+    pub(crate) views: u64,
+    pub(crate) notice: Option<String>,
+    pub(crate) csrf: CsrfToken,
+}
+
+pub(crate) fn index(page: &Page) -> Markup {
+    frame(
+        page,
+        "Leaf & Kettle",
+        &html! {
+            section.hero {
+                h1 { "Tea, and nothing else." }
+                p { "Six teas, picked by people who drink them." }
+            }
+            ul.products {
+                @for product in &PRODUCTS {
+                    li.product {
+                        (picture(product))
+                        div.about {
+                            h2 { (product.name) }
+                            p { (product.says) }
+                        }
+                        div.buy {
+                            span.price { (price(product.cents)) }
+                            form method="post" action="/cart/add" {
+                                (token(page))
+                                input type="hidden" name="product" value=(product.id);
+                                button aria-label={ "Add " (product.name) " to the cart" } { "Add" }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+pub(crate) fn cart(page: &Page, cart: &Cart) -> Markup {
+    frame(
+        page,
+        "Your cart",
+        &html! {
+            h1 { "Your cart" }
+            @if cart.is_empty() {
+                p { "It is empty. " a href="/" { "There is tea over here." } }
+            } @else {
+                ul.lines {
+                    @for (product, quantity) in cart.lines() {
+                        li.line {
+                            (picture(product))
+                            div.about {
+                                h2 { (product.name) }
+                                p { (price(product.cents)) " each" }
+                            }
+                            form.quantity method="post" action="/cart/change" {
+                                (token(page))
+                                input type="hidden" name="product" value=(product.id);
+                                label {
+                                    span.quiet { "Quantity" }
+                                    input type="number" name="quantity" min="0" max=(Cart::MOST)
+                                        value=(quantity) inputmode="numeric" required;
+                                }
+                                button.plain { "Change" }
+                            }
+                            span.price { (price(product.cents * u32::from(quantity))) }
+                        }
+                    }
+                }
+                div.total {
+                    p { "Together " strong { (price(cart.total_cents())) } }
+                    form method="post" action="/checkout" {
+                        (token(page))
+                        button { @if page.user.is_some() { "Pay" } @else { "Sign in to pay" } }
+                    }
+                }
+            }
+        },
+    )
+}
+
+pub(crate) fn sign_in(page: &Page) -> Markup {
+    frame(
+        page,
+        "Sign in",
+        &html! {
+            h1 { "Sign in" }
+            form.card method="post" action="/sign-in" {
+                (token(page))
+                label { "Name" input name="name" autocomplete="username" required autofocus; }
+                label {
+                    "Password"
+                    input type="password" name="password" autocomplete="current-password" required;
+                }
+                button { "Sign in" }
+            }
+            p.quiet {
+                "This is an example: "
+                @for (index, account) in ACCOUNTS.iter().enumerate() {
+                    @if index > 0 { ", or " }
+                    code { (account.name) } " with " code { (account.password) }
+                }
+                "."
+            }
+        },
+    )
+}
+
+/// Shown without a visit, so that it can be shown whatever is wrong.
+pub(crate) fn problem(says: &str) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head("Oh."))
+            body {
+                main {
+                    h1 { "Oh." }
+                    p { (says) }
+                    p { a href="/" { "Back to the shop" } }
+                }
+            }
+        }
+    }
+}
+
+fn frame(page: &Page, title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body {
+                header {
+                    a.name href="/" { "Leaf & Kettle" }
+                    nav {
+                        a href="/cart" { "Cart" span.badge { (page.in_cart) } }
+                        @if let Some(user) = &page.user {
+                            form method="post" action="/sign-out" {
+                                (token(page))
+                                span.user { (user) }
+                                button.plain { "Sign out" }
+                            }
+                        } @else {
+                            a href="/sign-in" { "Sign in" }
+                        }
+                    }
+                }
+                @if let Some(notice) = &page.notice {
+                    p.notice role="status" { (notice) }
+                }
+                main { (content) }
+                footer {
+                    p {
+                        "You have seen " (page.views)
+                        @if page.views == 1 { " page" } @else { " pages" }
+                        " on this visit."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) }
+            link rel="stylesheet" href="/style.css";
+        }
+    }
+}
+
+fn token(page: &Page) -> Markup {
+    html! { input type="hidden" name="csrf" value=(page.csrf.as_str()); }
+}
+
+/// A cup of it.
+fn picture(product: &Product) -> Markup {
+    html! {
+        svg class={ "picture " (product.tint) } viewBox="0 0 120 80" aria-hidden="true" {
+            path.steam d="M46 22c-6-7 6-9 0-17M60 22c-6-7 6-9 0-17M74 22c-6-7 6-9 0-17" {}
+            path.handle d="M86 38c18-3 18 24-3 23" {}
+            path.cup d="M30 30h60c0 26-12 40-30 40S30 56 30 30z" {}
+            ellipse.tea cx="60" cy="31" rx="27" ry="5" {}
+            ellipse.saucer cx="60" cy="73" rx="38" ry="4" {}
+        }
+    }
+}

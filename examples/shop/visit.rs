@@ -1,0 +1,73 @@
+//! The session of the shop: what it knows of a visitor.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use session::Session;
+
+use crate::catalog::{Product, ProductId};
+use crate::csrf::CsrfToken;
+
+/// A visit to the shop.
+#[derive(Debug, Default, Session)]
+pub(crate) struct Visit {
+    /// Who is signed in.
+    #[session(rotate)]
+    pub(crate) user: Option<String>,
+
+    /// What they are about to buy.
+    pub(crate) cart: Cart,
+
+    /// What the next page has to say, once.
+    pub(crate) notice: Option<String>,
+
+    /// How many pages they have seen.
+    pub(crate) views: u64,
+
+    /// What their forms must send back.
+    #[session(secret)]
+    pub(crate) csrf: Option<CsrfToken>,
+}
+
+/// How many of what.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cart(BTreeMap<ProductId, u8>);
+
+impl Cart {
+    /// The most of one product that can be bought at once.
+    pub(crate) const MOST: u8 = 99;
+
+    pub(crate) fn add(&mut self, product: &Product) {
+        let quantity = self.0.entry(product.id).or_default();
+        *quantity = quantity.saturating_add(1).min(Self::MOST);
+    }
+
+    /// Zero takes it out.
+    pub(crate) fn set(&mut self, product: &Product, quantity: u8) {
+        if quantity == 0 {
+            self.0.remove(&product.id);
+        } else {
+            self.0.insert(product.id, quantity.min(Self::MOST));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.0.values().map(|quantity| u32::from(*quantity)).sum()
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static Product, u8)> {
+        self.0
+            .iter()
+            .filter_map(|(id, quantity)| Some((id.product()?, *quantity)))
+    }
+
+    pub(crate) fn total_cents(&self) -> u32 {
+        self.lines()
+            .map(|(product, quantity)| product.cents * u32::from(quantity))
+            .sum()
+    }
+}
