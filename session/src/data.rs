@@ -13,7 +13,7 @@ pub use write::{EncodeError, FieldSerializer, Writer};
 
 /// A struct that can be a session: implemented by `#[derive(Session)]`.
 ///
-/// The derive also makes the companion type that [`Session<T>`](crate::Session) derefs to, with the
+/// The derive also makes the companion type that [`Session<T>`](struct@crate::Session) derefs to, with the
 /// setters that mark what they change.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session type",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use changes::Changes;
 pub use fields::{Fields, TooLarge};
+#[cfg(feature = "filesystem")]
 pub(crate) use format::{ACTIVITY_RANGE, encoded_activity};
 pub use format::{DecodeError, FORMAT_VERSION, MAX_ENCODED_LENGTH};
 pub(crate) use walk::{MAX_DEPTH, is_one_value};

@@ -155,7 +155,7 @@ impl<T: SessionData> Session<T> {
 
     /// Saves what has changed now, rather than when the response head leaves.
     ///
-    /// For handlers that go on after their response has begun: streams and WebSockets. A session
+    /// For handlers that go on after their response has begun: streams and web sockets. A session
     /// that is new, or whose id is to be renewed, must be saved once before the handler
     /// returns, or the client would never learn the id.
     ///

@@ -24,7 +24,7 @@ use crate::{SessionError, SessionId, Timestamp};
 /// One request's way to its session: opened at the first extraction, committed once before the
 /// response head leaves.
 ///
-/// For those who adapt the library to a framework; handlers use [`Session`](crate::Session). Making
+/// For those who adapt the library to a framework; handlers use [`Session`](struct@crate::Session). Making
 /// one costs one allocation and asks no store. Clones share it.
 #[derive(Clone)]
 pub struct Slot(Arc<Unopened>);
@@ -89,8 +89,9 @@ impl Slot {
         self.0.open.get()
     }
 
-    /// Whether two slots are of the same manager.
-    pub(crate) fn is_of_same_manager(&self, other: &Slot) -> bool {
+    /// Whether two slots are of the same manager, so that one of them does for both.
+    #[must_use]
+    pub fn is_of_same_manager(&self, other: &Slot) -> bool {
         std::ptr::addr_eq(Arc::as_ptr(&self.0.manager), Arc::as_ptr(&other.0.manager))
     }
 }

@@ -137,15 +137,13 @@ impl SessionStore for BadStore {
         expected: Revision,
     ) -> Result<Swapped, StoreError> {
         let current = self.good.load(key).await?;
-        let is_wrong = match (self.mistake, current) {
-            (Mistake::Upsert, None) => true,
-            (Mistake::NoCompare, Some(_)) => true,
-            _ => return self.good.update(key, record, expected).await,
-        };
-        if is_wrong {
-            self.put(key, record).await?;
+        match (self.mistake, current) {
+            (Mistake::Upsert, None) | (Mistake::NoCompare, Some(_)) => {
+                self.put(key, record).await?;
+                Ok(Swapped::Done)
+            }
+            _ => self.good.update(key, record, expected).await,
         }
-        Ok(Swapped::Done)
     }
 
     async fn delete(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, VARY};
@@ -109,7 +110,7 @@ fn describe(session: &Session<Visit>) -> String {
         session.is_new(),
     );
     for (name, number) in numbers {
-        text.push_str(&format!("{name}={number}\n"));
+        let _ = writeln!(text, "{name}={number}");
     }
     text
 }

@@ -347,7 +347,7 @@ fn ten_thousand_hostile_cookies() {
             proptest::test_runner::RngAlgorithm::ChaCha,
         ),
     );
-    let values = hostile_values(alice.clone());
+    let values = hostile_values(&alice);
     let mut client = probe.client();
     let records = probe.records();
     let mut well_formed = 0;
@@ -388,9 +388,9 @@ fn ten_thousand_hostile_cookies() {
 }
 
 /// Path tricks, NUL, overlong, wrong alphabet, near misses, valid shape but unknown, duplicates.
-fn hostile_values(alice: String) -> impl Strategy<Value = Vec<u8>> {
-    let near = alice.clone();
-    let twin = alice.clone();
+fn hostile_values(alice: &str) -> impl Strategy<Value = Vec<u8>> {
+    let near = alice.to_owned();
+    let twin = alice.to_owned();
     prop_oneof![
         "[A-Za-z0-9_-]{43}".prop_map(String::into_bytes),
         "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]".prop_map(String::into_bytes),

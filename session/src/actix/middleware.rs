@@ -18,7 +18,7 @@ use crate::{CookieChange, OpenSlot, SessionManager, SessionStore, Slot};
 
 /// Opens sessions for the handlers inside it, on demand, and saves them.
 ///
-/// A request whose handler does not extract a [`Session`](crate::Session) touches no store and gets
+/// A request whose handler does not extract a [`Session`](struct@crate::Session) touches no store and gets
 /// no header. One that does gets `Vary: Cookie`; when its session's cookie changes, also
 /// `Set-Cookie`, and `Cache-Control: no-store` in place of what the handler said.
 ///
@@ -207,7 +207,6 @@ where
 pin_project! {
     /// The response of a [`SessionService`].
     #[project = RespondProjection]
-    #[expect(missing_debug_implementations, reason = "a future, whose type nobody names")]
     pub enum Respond<Fut, B> {
         // Another middleware of the same manager is further out.
         Passing { #[pin] inner: Fut },

@@ -150,9 +150,10 @@ mod tests {
             Some(value.to_owned())
         });
         assert_eq!(found.values.len(), 1);
-        let distinct: String = (0..2000)
-            .map(|number| format!("{NAME}={number:043};"))
+        let distinct: Vec<String> = (0..2000)
+            .map(|number| format!("{NAME}={number:043}"))
             .collect();
+        let distinct = distinct.join(";");
         let mut parsed_distinct = 0;
         let found = candidates([distinct.as_bytes()], NAME, |value| {
             parsed_distinct += 1;

@@ -45,7 +45,7 @@ impl<S: SessionStore> SessionManager<S> {
             }
             match self.remove_expired().await {
                 Ok(removed) => {
-                    tracing::debug!(event = "swept", removed, "expired sessions removed")
+                    tracing::debug!(event = "swept", removed, "expired sessions removed");
                 }
                 Err(error) => tracing::error!(
                     event = "store_failure",

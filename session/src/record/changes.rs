@@ -27,16 +27,6 @@ impl Changes {
         self.fields.insert(name.into(), Change { value, rotate });
     }
 
-    /// Takes a field away.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn remove(&mut self, name: impl Into<Cow<'static, str>>) {
-        let change = Change {
-            value: None,
-            rotate: false,
-        };
-        self.fields.insert(name.into(), change);
-    }
-
     /// Takes every field away that is not set afterwards.
     pub(crate) fn clear(&mut self) {
         self.cleared = true;

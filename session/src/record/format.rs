@@ -170,10 +170,7 @@ pub enum DecodeError {
 }
 
 /// The bytes of [`ACTIVITY_RANGE`] after a touch of the encoded record `bytes`.
-#[cfg_attr(
-    not(feature = "filesystem"),
-    expect(dead_code, reason = "only files are written in place")
-)]
+#[cfg(any(test, feature = "filesystem"))]
 pub(crate) fn encoded_activity(
     key: &StoreKey,
     mut bytes: Vec<u8>,
@@ -210,14 +207,16 @@ fn decode(bytes: Vec<u8>) -> Option<Record> {
     let revision = take_u64(&mut walk, REVISION)?;
     let created = take_u64(&mut walk, CREATED)?;
     walk.literal(PERSIST_FOR)?;
-    let persist_for = match walk.nil() {
-        true => None,
-        false => Some(Duration::from_millis(walk.u64()?)),
+    let persist_for = if walk.nil() {
+        None
+    } else {
+        Some(Duration::from_millis(walk.u64()?))
     };
     walk.literal(OWNER)?;
-    let owner = match walk.nil() {
-        true => None,
-        false => Some(std::str::from_utf8(walk.string()?).ok()?.to_owned()),
+    let owner = if walk.nil() {
+        None
+    } else {
+        Some(std::str::from_utf8(walk.string()?).ok()?.to_owned())
     };
     walk.literal(DEADLINES)?;
     let mut deadlines = Vec::new();
@@ -558,7 +557,7 @@ mod tests {
         );
         full.revision = Revision::from(7);
         full.last_seen = Timestamp::from_millis(1_767_225_660_000);
-        full.persist_for = Some(Duration::from_secs(86_400));
+        full.persist_for = Some(crate::days(1));
         full.owner = Some(String::from("ada"));
         full.fields.set(
             "cart",

@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
                 0
             }
             Marker::U8 | Marker::I8 => 1,
-            Marker::U16 | Marker::I16 => 2,
+            Marker::U16 | Marker::I16 | Marker::FixExt1 => 2,
             Marker::U32 | Marker::I32 | Marker::F32 => 4,
             Marker::U64 | Marker::I64 | Marker::F64 => 8,
             Marker::FixStr(length) => usize::from(length),
@@ -131,7 +131,6 @@ impl<'a> Walk<'a> {
             Marker::Str16 | Marker::Bin16 => self.length16()?,
             Marker::Str32 | Marker::Bin32 => self.length32()?,
             // An extension's content is its type, one byte, and its data.
-            Marker::FixExt1 => 2,
             Marker::FixExt2 => 3,
             Marker::FixExt4 => 5,
             Marker::FixExt8 => 9,

@@ -9,6 +9,7 @@ use crate::record::{Fields, Record};
 use crate::{EncodeError, SessionId, StoreKey};
 
 /// What an open slot holds.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct State {
     /// The id under which the session is stored, or will be.
     pub(crate) id: SessionId,

@@ -15,6 +15,7 @@ pub(crate) struct Unsaved {
     /// A new id was asked for.
     pub(crate) renew: bool,
     /// How long the client is asked to keep the cookie, where that was changed.
+    #[expect(clippy::option_option, reason = "changed to none is not unchanged")]
     pub(crate) persist_for: Option<Option<Duration>>,
 }
 

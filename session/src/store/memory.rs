@@ -45,7 +45,6 @@ impl MemoryStore {
     }
 
     /// Settings for a store with other bounds.
-    #[must_use]
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder {
             limit: 100_000,

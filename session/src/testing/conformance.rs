@@ -758,6 +758,10 @@ fn is(name: &str, holds: bool, sentence: &str) {
     assert!(holds, "{name}: {sentence}: this does not hold");
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "calls read better without `&`"
+)]
 fn equal<T: PartialEq + Debug>(name: &str, found: T, expected: T, sentence: &str) {
     assert!(
         found == expected,

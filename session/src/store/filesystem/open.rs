@@ -129,11 +129,7 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
     let folder = open_folder(rustix::fs::CWD, &path, &path)?;
     if !builder.allow_network_filesystem {
         let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
-        #[expect(
-            clippy::unnecessary_cast,
-            reason = "its type differs between platforms"
-        )]
-        if is_network(kind as i64) {
+        if is_network(kind) {
             return Err(OpenError::NetworkFilesystem { path });
         }
     }
@@ -241,8 +237,8 @@ fn excludes(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
 }
 
 /// File systems whose files are somewhere else (statfs(2)).
-fn is_network(kind: i64) -> bool {
-    const NETWORK: [i64; 12] = [
+fn is_network(kind: rustix::fs::FsWord) -> bool {
+    const NETWORK: [u32; 12] = [
         0x6969,      // NFS
         0x517b,      // SMB
         0xfe53_4d42, // SMB2
@@ -256,7 +252,11 @@ fn is_network(kind: i64) -> bool {
         0x0116_1970, // GFS2
         0x7461_636f, // OCFS2
     ];
-    NETWORK.contains(&(kind & 0xffff_ffff))
+    // Signed on some platforms and 32 bits wide on others: the 32 bits are what counts.
+    let Ok(kind) = u32::try_from(i128::from(kind) & 0xffff_ffff) else {
+        return false;
+    };
+    NETWORK.contains(&kind)
 }
 
 #[cfg(test)]
@@ -272,6 +272,7 @@ mod tests {
             0xfe53_4d42,
             0xff53_4d42,
             0x6573_5546,
+            // CIFS's number where the type is signed and has 32 bits.
             -11_317_950,
         ] {
             assert!(is_network(network), "{network:x}");
