@@ -7,3 +7,4 @@ pub mod events;
 pub mod faults;
 pub mod probe;
 pub mod server;
+pub mod tools;
