@@ -47,7 +47,11 @@ async fn python_reads_a_stored_session() {
         .arg(&file)
         .output()
         .expect("python runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let read: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(read["session"], 1);
     assert_eq!(read["revision"], 1);

@@ -1,0 +1,381 @@
+//! Sessions in actix-web applications of every shape, over real sockets.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use actix_web::dev::{Service as _, ServiceRequest};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
+use session::{CookieSettings, MemoryStore, Session, SessionManager, SessionMiddleware};
+use session_tests::client::Client;
+use session_tests::events::Events;
+use session_tests::probe::{self, Visit};
+use session_tests::server::{ProbeServer, Server};
+
+fn manager(name: &str) -> SessionManager<MemoryStore> {
+    let cookie = CookieSettings::builder()
+        .name(name)
+        .build()
+        .expect("good settings");
+    SessionManager::builder(MemoryStore::new())
+        .cookie(cookie)
+        .build()
+}
+
+/// Promise 7: a request that does not extract the session touches no store and gets no header.
+#[test]
+fn a_request_without_extraction_touches_nothing() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    let mut visitor = probe.client();
+    visitor.get("/login/alice");
+    let before = probe.store_calls();
+    for method in ["GET", "HEAD", "OPTIONS", "POST", "DELETE"] {
+        let response = visitor.request(method, "/noop");
+        assert_eq!(response.status, 200);
+        for header in ["set-cookie", "vary", "cache-control"] {
+            assert!(response.header(header).is_none(), "{method}: {header}");
+        }
+    }
+    assert_eq!(visitor.get("/nowhere").status, 404);
+    assert_eq!(probe.store_calls(), before);
+}
+
+/// HEAD and OPTIONS commit like any other method.
+#[test]
+fn head_and_options_commit_like_any_other_method() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    for method in ["HEAD", "OPTIONS", "PUT"] {
+        let mut visitor = probe.client();
+        let response = visitor.request(method, "/set/a/1");
+        assert_eq!(response.set_cookies("__Host-id").len(), 1, "{method}");
+        assert!(visitor.get("/who").text().contains("\na=1\n"), "{method}");
+    }
+}
+
+/// Two extractors of one type and one of another in one handler: all changes are there, in one save.
+#[test]
+fn several_extractors_in_one_handler_make_one_save() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    let mut visitor = probe.client();
+    assert_eq!(visitor.get("/two/x").text(), "visits=1");
+    let calls = probe.sessions.store().calls();
+    assert_eq!((calls.create, calls.modify, calls.update), (1, 0, 0));
+    assert_eq!(visitor.get("/two/y").text(), "visits=2");
+    let calls = probe.sessions.store().calls();
+    assert_eq!((calls.load, calls.create, calls.modify), (1, 1, 1));
+    let seen = visitor.get("/who").text();
+    assert!(seen.contains("\na=y\nb=y\n"), "{seen}");
+}
+
+/// An extraction sees what an earlier handle of the same request changed, once that is dropped.
+#[test]
+fn later_extractions_see_earlier_changes() {
+    async fn outer(
+        mut session: Session<Visit>,
+        request: ServiceRequest,
+        next: Next<impl actix_web::body::MessageBody>,
+    ) -> Result<actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>, Error> {
+        session.set_a(String::from("from the middleware"));
+        drop(session);
+        next.call(request).await
+    }
+    let sessions = manager("__Host-id");
+    let server = Server::start(1, &Events::default(), move |config| {
+        config.service(
+            web::scope("")
+                .wrap(from_fn(outer))
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .configure(probe::routes),
+        );
+    });
+    let mut visitor = Client::new(server.address);
+    assert!(
+        visitor
+            .get("/who")
+            .text()
+            .contains("\na=from the middleware\n")
+    );
+    assert!(visitor.cookie().is_some());
+    // Also where the handler does not look at the session, and where it fails.
+    assert!(
+        Client::new(server.address)
+            .get("/noop")
+            .header("set-cookie")
+            .is_some()
+    );
+    assert!(
+        Client::new(server.address)
+            .get("/fail/404")
+            .header("set-cookie")
+            .is_some()
+    );
+    assert!(
+        Client::new(server.address)
+            .get("/fail/500")
+            .header("set-cookie")
+            .is_none()
+    );
+}
+
+/// A helper that is given no more than the request, and a guard, see the session that is open.
+#[test]
+fn guards_and_helpers_see_the_open_session() {
+    async fn open(
+        session: Session<Visit>,
+        request: ServiceRequest,
+        next: Next<impl actix_web::body::MessageBody>,
+    ) -> Result<actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>, Error> {
+        drop(session);
+        next.call(request).await
+    }
+    let sessions = manager("__Host-id");
+    let server = Server::start(1, &Events::default(), move |config| {
+        config.service(
+            web::scope("/opened")
+                .wrap(from_fn(open))
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .configure(probe::routes),
+        );
+        config.service(
+            web::scope("/closed")
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .configure(probe::routes),
+        );
+    });
+    let mut visitor = Client::new(server.address);
+    assert_eq!(visitor.get("/opened/guarded").status, 404);
+    visitor.get("/opened/login/alice");
+    assert_eq!(visitor.get("/opened/guarded").status, 200);
+    assert_eq!(
+        visitor.get("/closed/guarded").status,
+        404,
+        "a guard opens nothing by itself"
+    );
+}
+
+/// CK-4: the same middleware twice is one; with different cookies the innermost is meant; with the
+/// same cookie of different managers it is an error that says so.
+#[test]
+fn nested_middlewares_are_told_apart_by_their_cookies() {
+    let (one, other, rival) = (manager("one"), manager("other"), manager("one"));
+    let events = Events::default();
+    let server = Server::start(1, &events, move |config| {
+        let outer = || SessionMiddleware::new(one.clone());
+        config.service(
+            web::scope("/twice").service(
+                web::scope("")
+                    .wrap(outer())
+                    .wrap(outer())
+                    .configure(probe::routes),
+            ),
+        );
+        config.service(
+            web::scope("/mixed")
+                .wrap(outer())
+                .service(
+                    web::scope("/inner")
+                        .wrap(SessionMiddleware::new(other.clone()))
+                        .configure(probe::routes),
+                )
+                .configure(probe::routes),
+        );
+        config.service(
+            web::scope("/rivals")
+                .wrap(SessionMiddleware::new(rival.clone()))
+                .wrap(outer())
+                .configure(probe::routes),
+        );
+    });
+    let mut visitor = Client::named(server.address, "one");
+    let response = visitor.get("/twice/everything/x");
+    assert_eq!(response.set_cookies("one").len(), 1);
+    assert_eq!(response.all("set-cookie").count(), 4);
+    assert_eq!(response.all("vary").count(), 1);
+
+    let response = visitor.get("/mixed/inner/set/a/inner");
+    assert_eq!(response.set_cookies("one").len(), 0);
+    assert_eq!(response.set_cookies("other").len(), 1);
+    let response = visitor.get("/mixed/set/a/outer");
+    assert_eq!(response.set_cookies("other").len(), 0);
+    assert!(visitor.get("/mixed/who").text().contains("\na=outer\n"));
+    // A session of one cookie is nothing under the other's (ID-8).
+    let id = visitor.id();
+    let header = format!("Cookie: other={id}");
+    let response = visitor.raw("GET", "/mixed/inner/who", &[header.as_bytes()]);
+    assert!(response.text().contains("new=true\n"));
+
+    assert_eq!(visitor.get("/rivals/who").status, 500);
+    assert_eq!(events.count("two_managers"), 1);
+}
+
+/// Without the middleware, extraction is a 500 whose log says what to write.
+#[test]
+fn extraction_without_the_middleware_says_what_is_missing() {
+    let events = Events::default();
+    let server = Server::start(1, &events, probe::routes);
+    let response = Client::new(server.address).get("/who");
+    assert_eq!(response.status, 500);
+    assert!(response.body.is_empty());
+    let lines = events.lines();
+    let line = lines
+        .iter()
+        .find(|line| line.name == "missing_middleware")
+        .expect("an event");
+    assert!(
+        line.text
+            .contains(".wrap(SessionMiddleware::new(sessions.clone()))")
+    );
+    assert_eq!(line.level, tracing::Level::ERROR);
+}
+
+/// A handle that is moved into the body and changed there without a save is loud in the log.
+#[test]
+fn a_change_after_the_head_that_is_not_saved_is_loud() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    let mut visitor = probe.client();
+    visitor.get("/set/a/before");
+    let _ = probe.events.take();
+    assert_eq!(visitor.get("/stream").text(), "streamed");
+    assert_eq!(probe.events.take(), ["dropped_after_commit"]);
+    assert!(visitor.get("/who").text().contains("\na=before\n"));
+}
+
+/// With a save it is saved, as long as the client need not learn a new id.
+#[test]
+fn a_stream_saves_by_hand() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    let mut visitor = probe.client();
+    // A new session: the head has left without its id, so saving is an error and makes none.
+    assert!(visitor.get("/stream-saving").text().contains("HeadSent"));
+    assert_eq!(probe.records(), 0);
+    // One that was saved before the head can be saved again after it.
+    let response = visitor.get("/stream-new");
+    assert_eq!(response.text(), "Ok(Written)");
+    let seen = visitor.get("/who").text();
+    assert!(
+        seen.contains("\na=before the head\nb=after the head\n"),
+        "{seen}"
+    );
+    assert_eq!(visitor.get("/stream-saving").text(), "Ok(Written)");
+    assert!(visitor.get("/who").text().contains("\na=from the stream\n"));
+}
+
+async fn socket(
+    mut session: Session<Visit>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Error> {
+    session.set_a(String::from("connected"));
+    session
+        .save()
+        .await
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    let (response, mut socket, mut messages) = actix_ws::handle(&request, body)?;
+    actix_web::rt::spawn(async move {
+        while let Some(Ok(message)) = messages.recv().await {
+            if let actix_ws::Message::Text(text) = message {
+                session.set_b(text.to_string());
+                let saved = session.save().await;
+                if socket.text(format!("{saved:?}")).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    Ok(response)
+}
+
+/// A web socket saves what it changes, and cannot bring back a session that was signed out of.
+#[test]
+fn a_web_socket_saves_by_hand() {
+    let sessions = manager("__Host-id");
+    let server = Server::start(1, &Events::default(), move |config| {
+        config.service(
+            web::scope("")
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .route("/socket", web::get().to(socket))
+                .configure(probe::routes),
+        );
+    });
+    let mut stream = TcpStream::connect(server.address).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    stream
+        .write_all(
+            b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a head");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("text");
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let (_, rest) = head
+        .split_once("__Host-id=")
+        .expect("the cookie is set with the head");
+    let mut visitor = Client::holding(server.address, &rest[..43]);
+    assert!(visitor.get("/who").text().contains("\na=connected\n"));
+
+    assert_eq!(say(&mut stream, "hello"), "Ok(Written)");
+    assert!(visitor.get("/who").text().contains("\nb=hello\n"));
+    visitor.get("/logout");
+    assert_eq!(say(&mut stream, "late"), "Ok(Gone)");
+    assert!(
+        Client::holding(server.address, &rest[..43])
+            .get("/who")
+            .text()
+            .contains("new=true\n")
+    );
+}
+
+/// Sends a short masked text frame and reads the short frame that comes back.
+fn say(stream: &mut TcpStream, text: &str) -> String {
+    let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).expect("short")];
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text.as_bytes());
+    stream.write_all(&frame).expect("sent");
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).expect("a frame");
+    let mut answer = vec![0; usize::from(head[1])];
+    stream.read_exact(&mut answer).expect("a frame");
+    String::from_utf8(answer).expect("text")
+}
+
+/// SEED: the middleware goes around a whole `App` as well, beside others.
+#[test]
+fn the_middleware_goes_around_a_whole_app() {
+    let sessions = manager("__Host-id");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let server = HttpServer::new(move || {
+                App::new()
+                    .wrap(SessionMiddleware::new(sessions.clone()))
+                    .wrap_fn(|request, service| service.call(request))
+                    .wrap(actix_web::middleware::NormalizePath::trim())
+                    .configure(probe::routes)
+            })
+            .workers(1)
+            .disable_signals()
+            .listen(listener)
+            .expect("the port")
+            .run();
+            sender.send(server.handle()).expect("the test waits");
+            server.await.expect("the server runs");
+        });
+    });
+    let handle = receiver.recv().expect("the server starts");
+    let mut visitor = Client::new(address);
+    visitor.get("/set/a/1/");
+    assert!(visitor.get("/who").text().contains("\na=1\n"));
+    drop(handle.stop(false));
+    thread.join().expect("the server ends");
+}
