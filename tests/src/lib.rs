@@ -3,6 +3,7 @@
 
 pub mod bad_stores;
 pub mod client;
+pub mod crash;
 pub mod events;
 pub mod faults;
 pub mod probe;

@@ -74,6 +74,13 @@ GOLDEN = {
     ),
 }
 
+# What a later version may look like to this one: the same beginning, and something else after it.
+rest = b"\xa5shape" + text("unknown to version 1")
+blank = b"\x83" + text("session") + b"\x02" + text("checksum") + b"\xce\0\0\0\0" + rest
+at = 1 + 8 + 1 + 9 + 1
+crc = zlib.crc32(KEY.encode() + blank[:at] + blank[at + 4 :])
+GOLDEN["newer.session"] = blank[:at] + struct.pack(">I", crc) + blank[at + 4 :]
+
 for name, data in GOLDEN.items():
     path = pathlib.Path(__file__).with_name(name)
     if path.exists() and path.stat().st_size > 0:

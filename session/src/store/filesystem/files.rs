@@ -197,7 +197,11 @@ impl<D: Disk> Files<D> {
 
     fn set_aside(&self, key: &StoreKey) {
         let name = self.template.record(key);
-        match self.disk.set_aside(&name, &super::quarantine::name(&name)) {
+        let set_aside = random().and_then(|random| {
+            self.disk
+                .set_aside(&name, &super::quarantine::name(&name, random))
+        });
+        match set_aside {
             Ok(()) => tracing::error!(
                 event = "quarantined",
                 session = %correlation(key),
@@ -237,12 +241,8 @@ impl<D: Disk> Files<D> {
         operation: &'static str,
     ) -> Result<(), Put> {
         let failed = |error| Put::Error(store_error(operation, error));
-        let mut random = [0; 8];
-        SysRng
-            .try_fill_bytes(&mut random)
-            .map_err(|error| failed(io::Error::other(error)))?;
         let name = self.template.record(key);
-        let temporary = self.template.temporary(key, random);
+        let temporary = self.template.temporary(key, random().map_err(failed)?);
         let renamed = self
             .write_temporary(&temporary, bytes)
             .and_then(|()| rename(&self.disk, &temporary, &name));
@@ -309,6 +309,10 @@ pub(super) struct Stored {
 enum Put {
     NotFree,
     Error(StoreError),
+}
+
+fn random() -> io::Result<u64> {
+    SysRng.try_next_u64().map_err(io::Error::other)
 }
 
 fn encode(key: &StoreKey, record: &Record) -> Result<Vec<u8>, StoreError> {

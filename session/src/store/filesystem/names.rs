@@ -46,8 +46,7 @@ impl Template {
         format!("{}{}{}", self.prefix, key.as_str(), self.suffix)
     }
 
-    pub(super) fn temporary(&self, key: &StoreKey, random: [u8; RANDOM_DIGITS / 2]) -> String {
-        let random = u64::from_be_bytes(random);
+    pub(super) fn temporary(&self, key: &StoreKey, random: u64) -> String {
         format!(".{}.{random:016x}{TEMPORARY_SUFFIX}", self.record(key))
     }
 
@@ -118,7 +117,7 @@ mod tests {
     proptest! {
         /// FS-5 [gate]: a file's name is the key's digits in the template and nothing else.
         #[test]
-        fn a_name_is_hex_digits_in_the_template(random: [u8; 8]) {
+        fn a_name_is_hex_digits_in_the_template(random: u64) {
             let template = Template::parse("%s.session").unwrap();
             let key = StoreKey::new("id", &SessionId::generate().unwrap());
             let name = template.record(&key);

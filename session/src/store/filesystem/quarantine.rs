@@ -9,10 +9,11 @@ use super::folder::Folder;
 use super::options::Limits;
 use crate::Timestamp;
 
-/// The name in quarantine of what was found under `name` just now.
-pub(super) fn name(name: &str) -> String {
+/// A name in quarantine for what was found under `name` just now. Never one that is taken: nothing
+/// that was set aside may be lost to what is set aside after it.
+pub(super) fn name(name: &str, random: u64) -> String {
     let now = Timestamp::from(SystemTime::now());
-    format!("{name}.{:020}", now.as_millis())
+    format!("{name}.{random:016x}.{:020}", now.as_millis())
 }
 
 /// When a file was put into quarantine; `None` when the store did not put it there.
