@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use syn::ext::IdentExt as _;
-use syn::{DeriveInput, GenericParam};
+use syn::{DeriveInput, GenericParam, Type};
 
 use crate::context::Context;
 use crate::model::Model;
 
 pub(crate) fn check(model: &Model, input: &DeriveInput, context: &mut Context) {
     no_lifetimes(input, context);
+    no_borrowed_fields(model, context);
     skipped_fields_have_no_stored_form(model, context);
     stored_names_differ(model, context);
     accessors_differ(model, context);
@@ -23,6 +24,18 @@ fn no_lifetimes(input: &DeriveInput, context: &mut Context) {
             context.error(
                 lifetime,
                 "a session owns its data: use owned types, `String` for `&str`, instead of a lifetime",
+            );
+        }
+    }
+}
+
+/// What is read from a record is the session's own; a field `with` a module reads by its own rules.
+fn no_borrowed_fields(model: &Model, context: &mut Context) {
+    for (field, stored) in model.stored() {
+        if let (Type::Reference(_), None) = (&field.ty, &stored.with) {
+            context.error(
+                &field.ty,
+                "a session owns its data: use an owned type, `String` for `&str`, instead of a reference",
             );
         }
     }

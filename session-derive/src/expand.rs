@@ -148,9 +148,14 @@ fn debug(model: &Model) -> TokenStream {
         if field.is_secret {
             quote!(.field(#title, &#private::Redacted))
         } else {
-            quote!(.field(#title, (&#private::DebugField(&self.#name)).field()))
+            quote!(.field(#title, (&#private::DebugField(&data.#name)).field()))
         }
     });
+    let data = model
+        .fields
+        .iter()
+        .any(|field| !field.is_secret)
+        .then(|| quote!(let data = self.__session.data();));
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -158,6 +163,7 @@ fn debug(model: &Model) -> TokenStream {
             fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 #[allow(unused_imports)]
                 use #private::FallbackDebug as _;
+                #data
                 formatter.debug_struct(#title) #(#fields)* .finish()
             }
         }
@@ -189,9 +195,13 @@ fn session_data(model: &Model) -> TokenStream {
         .then(|| quote!(mut));
     let reads = model.stored().map(|(field, stored)| read(field, stored));
     let writes = model.stored().map(|(field, stored)| write(field, stored));
-    let (reader, writer) = match model.stored().next() {
-        Some(_) => (quote!(reader), quote!(writer)),
-        None => (quote!(_), quote!(_)),
+    let (reader, writer, data) = match model.stored().next() {
+        Some(_) => (
+            quote!(reader),
+            quote!(writer),
+            Some(quote!(let data = self.__session.data();)),
+        ),
+        None => (quote!(_), quote!(_), None),
     };
     quote! {
         #[automatically_derived]
@@ -214,6 +224,7 @@ fn session_data(model: &Model) -> TokenStream {
             }
 
             fn overlay(&self, #writer: &mut #private::Writer<'_>) {
+                #data
                 #(#writes)*
             }
 
@@ -258,11 +269,11 @@ fn write(field: &Field, stored: &Stored) -> TokenStream {
     let bit = Literal::usize_unsuffixed(stored.bit);
     let write = match &stored.with {
         None => quote_spanned! {at(field.ty.span())=>
-            writer.write(&Self::FIELDS[#bit], &self.#name);
+            writer.write(&Self::FIELDS[#bit], &data.#name);
         },
         Some(with) => quote_spanned! {at(with.span())=>
             writer.write_with(&Self::FIELDS[#bit], |serializer| {
-                #with::serialize(&self.#name, serializer)
+                #with::serialize(&data.#name, serializer)
             });
         },
     };

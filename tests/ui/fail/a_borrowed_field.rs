@@ -1,0 +1,6 @@
+#[derive(Default, session::Session)]
+struct Visit {
+    user: &'static str,
+}
+
+fn main() {}

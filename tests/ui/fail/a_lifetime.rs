@@ -1,0 +1,6 @@
+#[derive(Default, session::Session)]
+struct Visit<'a> {
+    user: Option<&'a str>,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[derive(session::Session)]
+union Visit {
+    number: u64,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Default, session::Session)]
+enum Visit {
+    #[default]
+    Anonymous,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Default, session::Session)]
+struct Visit {
+    cart_mut: u64,
+    set_cart: u64,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Default, session::Session)]
+#[session(companion = Visit)]
+struct Visit {
+    user: Option<String>,
+}
+
+fn main() {}

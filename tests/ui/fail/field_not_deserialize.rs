@@ -1,0 +1,9 @@
+#[derive(Default, serde::Serialize)]
+struct Cart;
+
+#[derive(Default, session::Session)]
+struct Visit {
+    cart: Cart,
+}
+
+fn main() {}

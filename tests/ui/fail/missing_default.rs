@@ -1,0 +1,6 @@
+#[derive(session::Session)]
+struct Visit {
+    user: Option<String>,
+}
+
+fn main() {}

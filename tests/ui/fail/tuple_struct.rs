@@ -1,0 +1,4 @@
+#[derive(Default, session::Session)]
+struct Visit(u64);
+
+fn main() {}
