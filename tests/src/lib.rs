@@ -9,3 +9,12 @@ pub mod faults;
 pub mod probe;
 pub mod server;
 pub mod tools;
+
+/// The code in the README and in the guides compiles and runs.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    pub struct Readme;
+    #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
+    pub struct ComingFromWerkzeug;
+}

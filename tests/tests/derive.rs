@@ -214,7 +214,7 @@ async fn two_structs_share_one_record() {
 #[derive(Debug, Default, Session)]
 struct Stubborn {
     good: u8,
-    map: std::collections::BTreeMap<Vec<u8>, Unserializable>,
+    list: Vec<Unserializable>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -233,16 +233,16 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
     let (sessions, _) = sessions();
     let mut session: Session<Stubborn> = sessions.get(None).await.expect("a session");
     session.set_good(7);
-    session.map_mut().insert(vec![1], Unserializable);
+    session.list_mut().push(Unserializable);
     for _ in 0..2 {
         let error = sessions
             .save(&mut session)
             .await
             .expect_err("it cannot be encoded");
-        assert!(error.to_string().contains("`map`"), "{error}");
+        assert!(error.to_string().contains("`list`"), "{error}");
         assert!(session.is_modified());
     }
-    session.map_mut().clear();
+    session.list_mut().clear();
     sessions.save(&mut session).await.expect("saved");
     let id = session.id();
     let again: Session<Stubborn> = sessions.get(Some(id.as_str())).await.expect("a session");

@@ -220,6 +220,9 @@ fn in_temp_dir_is_private() {
     assert!(!run(kept.path()).status.success());
 }
 
+/// Puts something under a session's name.
+type Plant<'a> = Box<dyn Fn(&Path) + 'a>;
+
 /// FS-4 [gate]: whatever is planted under a session's name, no link is followed, nothing blocks, no
 /// foreign file is read, and the target stays as it is.
 #[tokio::test]
@@ -227,7 +230,7 @@ async fn planted_objects_are_neither_followed_nor_read() {
     let (kept, path, store) = store();
     let target = kept.path().join("target");
     fs::write(&target, b"do not touch").expect("written");
-    let plant: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+    let plant: Vec<(&str, Plant<'_>)> = vec![
         (
             "a link",
             Box::new(|at| symlink(&target, at).expect("planted")),
