@@ -128,9 +128,9 @@ fn nobody_sees_half_a_commit() {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (is_over, processes, id) = (&is_over, &processes, &id);
-        for reader in 0..2 {
+        for process in processes {
             scope.spawn(move || {
-                let mut client = Client::holding(processes[reader].address, id);
+                let mut client = Client::holding(process.address, id);
                 while !is_over.load(Ordering::SeqCst) {
                     let seen = client.get("/who").text();
                     let fields = ["f0", "f1", "f2"].map(|name| number(&seen, name));
