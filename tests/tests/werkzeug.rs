@@ -1,4 +1,4 @@
-//! Every row of what secure_cookie.session (werkzeug) offers, by its name there. The guide
+//! Every row of what `secure_cookie.session` (werkzeug) offers, by its name there. The guide
 //! `docs/coming-from-werkzeug.md` shows the code of both side by side.
 
 use session::testing::{CountingStore, TestClock};
