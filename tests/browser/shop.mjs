@@ -8,12 +8,11 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [binary, pictures] = process.argv.slice(2);
 assert(binary, "usage: node shop.mjs <path of the shop binary> [folder for screenshots]");
 const sessions = await mkdtemp(path.join(tmpdir(), "shop-sessions-"));
-const profile = await mkdtemp(path.join(tmpdir(), "shop-profile-"));
 
 let shop;
 async function open(address = "127.0.0.1:0") {
@@ -45,15 +44,7 @@ function seen(what) {
   console.log(`ok ${checks} - ${what}`);
 }
 
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  javaScriptEnabled: false,
-  viewport: { width: 1200, height: 900 },
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch();
 
 const recordsText = async () => {
   const names = (await readdir(sessions)).filter((name) => name.endsWith(".session"));
@@ -195,5 +186,4 @@ try {
   await browser.close();
   await close();
   await rm(sessions, { recursive: true, force: true });
-  await rm(profile, { recursive: true, force: true });
 }

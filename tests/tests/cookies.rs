@@ -1,9 +1,12 @@
 //! What the server makes of the cookies it is sent, and what it sends, byte by byte over real sockets.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
-use session::{CookieSettings, MemoryStore, SessionId};
+use session::{CookieSettings, FilesystemStore, MemoryStore, SessionId};
 use session_tests::client::{Client, Response};
 use session_tests::server::ProbeServer;
 
@@ -336,10 +339,13 @@ fn a_flood_of_cookies_asks_the_store_four_times_at_the_most() {
 }
 
 /// ID-5 [gate] and the hostile cookies: ten thousand generated values; no 5xx, nothing that
-/// is malformed reaches the store, and no record comes of any.
+/// is malformed reaches the store, no record comes of any, and no file anywhere near is touched.
 #[test]
 fn ten_thousand_hostile_cookies() {
-    let probe = probe();
+    let kept = tempfile::tempdir().expect("a folder");
+    std::fs::write(kept.path().join("x"), b"beside the store").expect("written");
+    let store = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
+    let probe = ProbeServer::start(store);
     let alice = signed_in(&probe, "alice");
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
@@ -350,6 +356,7 @@ fn ten_thousand_hostile_cookies() {
     let values = hostile_values(&alice);
     let mut client = probe.client();
     let records = probe.records();
+    let before_all = tree(kept.path());
     let mut well_formed = 0;
     for _ in 0..10_000 {
         let value = values.new_tree(&mut runner).expect("a value").current();
@@ -380,11 +387,28 @@ fn ten_thousand_hostile_cookies() {
         "{well_formed} of the values were well formed"
     );
     assert_eq!(probe.records(), records);
+    assert_eq!(tree(kept.path()), before_all);
     assert!(is_alice(&client.raw(
         "GET",
         "/who",
         &[format!("Cookie: __Host-id={alice}").as_bytes()]
     )));
+}
+
+/// Every file below `folder`, with its bytes.
+fn tree(folder: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.insert(path.clone(), Vec::new());
+            files.extend(tree(&path));
+        } else {
+            let bytes = std::fs::read(&path).expect("readable");
+            files.insert(path, bytes);
+        }
+    }
+    files
 }
 
 /// Path tricks, NUL, overlong, wrong alphabet, near misses, valid shape but unknown, duplicates.

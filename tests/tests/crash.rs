@@ -325,3 +325,59 @@ async fn without_random_bytes_there_is_no_session() {
     server.kill().expect("killed");
     server.wait().expect("ended");
 }
+
+/// FS-6 [gate]: nothing is looked at by its path before it is opened: what is checked is what is open.
+#[tokio::test]
+async fn no_file_is_looked_at_before_it_is_opened() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    let sessions = manager(&path);
+    for what in ["create", "save", "renew", "destroy"] {
+        let id = signed_out(&sessions).await;
+        let seen = kept.path().join(what);
+        let ready = Ready::start(&path, what, &id);
+        let mut tracer = Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=%file,%desc", "-o"])
+            .arg(&seen)
+            .args(["-p", &ready.child.id().to_string()])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace runs");
+        wait_until_traced(ready.child.id());
+        assert!(ready.go(), "{what}");
+        tracer.wait().expect("strace ends");
+        let text = std::fs::read_to_string(&seen).expect("a trace");
+        let of_sessions: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains(".session"))
+            .collect();
+        assert!(!of_sessions.is_empty(), "{what}: {text}");
+        for line in of_sessions {
+            let call = line.split_whitespace().nth(1).unwrap_or_default();
+            let is_step = ["openat(", "renameat(", "renameat2(", "unlinkat("]
+                .iter()
+                .any(|step| call.starts_with(step));
+            assert!(is_step, "{what}: {line}");
+            // Relative to the folder that was opened, and never through a link.
+            assert!(!line.contains("AT_FDCWD"), "{what}: {line}");
+            if call.starts_with("openat(") {
+                assert!(
+                    line.contains("O_NOFOLLOW") && line.contains("O_CLOEXEC"),
+                    "{line}"
+                );
+            }
+        }
+        // LC-7: the end of a session waits for the disk, at every durability.
+        let synced = text
+            .lines()
+            .any(|line| line.contains("fsync(") && !line.contains("fdatasync("));
+        assert_eq!(
+            synced,
+            matches!(what, "renew" | "destroy"),
+            "{what}: {text}"
+        );
+    }
+}

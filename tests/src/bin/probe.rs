@@ -1,10 +1,12 @@
 //! The probe application as a process of its own, on a folder that other processes share.
 //!
-//! `probe <folder>`: prints its address; ends when its standard input does.
+//! `probe <folder> [cookie setting …]`: prints its address; ends when its standard input does. Its
+//! routes are there twice, at `/` and at `/sub`. A cookie setting is `name=…`, `path=…`, `domain=…`,
+//! `strict`, `none`, `partitioned` or `insecure`.
 
 use std::io::Read as _;
 
-use session::{FilesystemStore, SessionManager, SessionMiddleware};
+use session::{CookieSettings, FilesystemStore, SameSite, SessionManager, SessionMiddleware};
 use session_tests::events::Events;
 use session_tests::probe;
 use session_tests::server::Server;
@@ -14,12 +16,30 @@ use session_tests::server::Server;
     reason = "the test that started it reads its address"
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).ok_or("usage: probe <folder>")?;
-    let sessions = SessionManager::builder(FilesystemStore::open(folder)?).build();
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("usage: probe <folder>")?;
+    let mut cookie = CookieSettings::builder();
+    for setting in arguments {
+        let (word, value) = setting.split_once('=').unwrap_or((&setting, ""));
+        cookie = match word {
+            "name" => cookie.name(value),
+            "path" => cookie.path(value),
+            "domain" => cookie.domain(value),
+            "strict" => cookie.same_site(SameSite::Strict),
+            "none" => cookie.same_site(SameSite::None),
+            "partitioned" => cookie.partitioned(true),
+            "insecure" => cookie.insecure_for_local_development(),
+            _ => return Err(format!("unknown cookie setting: {setting}").into()),
+        };
+    }
+    let sessions = SessionManager::builder(FilesystemStore::open(folder)?)
+        .cookie(cookie.build()?)
+        .build();
     let server = Server::start(2, &Events::default(), move |config| {
         config.service(
             actix_web::web::scope("")
                 .wrap(SessionMiddleware::new(sessions.clone()))
+                .service(actix_web::web::scope("/sub").configure(probe::routes))
                 .configure(probe::routes),
         );
     });

@@ -1,0 +1,112 @@
+"""Breaks the library on purpose, one way at a time, and checks that a test goes red.
+
+    python3 tests/mutants/run.py [part of a mutant's name]
+
+Works in a copy of the repository. Each mutant names the checklist row that the test guards, the file, what
+is replaced by what, and the test that must fail.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HTTP = ["-p", "session-tests", "--test"]
+UNIT = ["-p", "session", "--all-features", "--lib"]
+MUTANTS = [
+    # row, file, old, new, test
+    ("ID-1 ids from a few bits", "session/src/id.rs", "let mut bytes = [0; 32];\n        SysRng\n            .try_fill_bytes(&mut bytes)", "let mut bytes = [0; 32];\n        SysRng\n            .try_fill_bytes(&mut bytes[..2])", [*HTTP, "ids", "a_hundred_thousand"]),
+    ("ID-2 a failing generator is ignored", "session/src/id.rs", ".map_err(|source| GenerateError(Box::new(source)))?", ".map_err(|source| GenerateError(Box::new(source))).ok()", [*HTTP, "crash", "without_random_bytes"]),
+    ("ID-4 unknown ids are adopted", "session/src/manager/open.rs", "if !self.policy.renew_missing =>", "if self.policy.renew_missing =>", [*HTTP, "ids", "an_id_that_was_not_issued"]),
+    ("ID-5 the last character is not checked", "session/src/id.rs", "URL_SAFE_NO_PAD.decode_slice(text, &mut bytes)", "URL_SAFE_NO_PAD.decode_slice(&text[..42], &mut bytes).map(|_| 32)", [*HTTP, "ids", "what_is_no_id"]),
+    ("ID-6 the store holds the id", "session/src/id.rs", "hasher.update(id.as_str().as_bytes());\n        let mut digits = [0; 64];", "hasher.update(id.as_str().as_bytes());\n        let mut digits = [b'0'; 64];\n        digits[..43].copy_from_slice(id.as_str().as_bytes());\n        return StoreKey(digits);\n        #[allow(unreachable_code)]\n        let mut digits = [0; 64];", [*HTTP, "ids", "a_stolen_store"]),
+    ("ID-9 an id in a header is taken", "session/src/actix/extract.rs", "request.headers().get_all(header::COOKIE);", "request.headers().iter().filter(|(name, _)| *name == header::COOKIE || *name == \"cookie2\").map(|(_, value)| value);", [*HTTP, "ids", "an_id_is_taken_from"]),
+    ("CK-1 HttpOnly is left out", "session/src/cookie/header.rs", 'header.push_str("; HttpOnly");', "", [*HTTP, "cookies", "the_cookie_has_its_flags"]),
+    ("CK-2 prefixes count in one case only", "session/src/cookie/settings.rs", "start.eq_ignore_ascii_case(prefix.as_bytes())", "start == prefix.as_bytes()", [*UNIT, "impossible_combinations"]),
+    ("CK-4 cookies are added up", "session/src/actix/response.rs", "remove_cookie(headers, &cookie.name);\n        headers.append(SET_COOKIE, cookie.value.clone());", "headers.append(SET_COOKIE, cookie.value.clone());\n        headers.append(SET_COOKIE, cookie.value.clone());", [*HTTP, "cookies", "one_session_cookie"]),
+    ("CK-4 the application's cookies are replaced", "session/src/actix/response.rs", "headers.append(SET_COOKIE, cookie.value.clone());", "headers.insert(SET_COOKIE, cookie.value.clone());", [*HTTP, "cookies", "one_session_cookie"]),
+    ("CK-5 the length is counted without the name", "session/src/cookie/header.rs", "self.name().len() + value.len();", "value.len();", [*UNIT, "a_cookie_that_browsers_would_ignore"]),
+    ("CK-7 the removal lacks Secure", "session/src/cookie/header.rs", 'self.header("", Some(Duration::ZERO))', 'self.header("", Some(Duration::ZERO)).replace("; Secure", "")', [*HTTP, "cookies", "the_removal_matches"]),
+    ("CK-8 Unicode space is trimmed", "session/src/cookie/read.rs", "let Some(value) = trimmed(pair)", "let Some(value) = std::str::from_utf8(pair).map_or(pair, |text| text.trim().as_bytes())", [*HTTP, "cookies", "look_alikes"]),
+    ("CK-8 names are compared without case", "session/src/cookie/read.rs", ".strip_prefix(name.as_bytes())", ".split_at_checked(name.len()).filter(|(start, _)| start.eq_ignore_ascii_case(name.as_bytes())).map(|(_, rest)| rest)", [*HTTP, "cookies", "look_alikes"]),
+    ("CK-9 one header only", "session/src/actix/extract.rs", "slot.ids(cookies.map(", "slot.ids(cookies.take(1).map(", [*HTTP, "cookies", "rubbish"]),
+    ("CK-10 the first of two is believed", "session/src/manager/open.rs", "return Ok(State::new(SessionId::generate()?));\n                    }\n                }", "}\n                }", [*HTTP, "cookies", "of_two_live"]),
+    ("CK-13 an unknown id's cookie is removed", "session/src/slot/state.rs", "None if self.remove_cookie && self.client_id.take().is_some()", "None", [*HTTP, "cookies", "an_unknown_or_rotated"]),
+    ("HC-1 the handler's Cache-Control stays", "session/src/actix/response.rs", 'headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));\n        if', "if", [*HTTP, "caching", "never_stored"]),
+    ("HC-2 no Vary", "session/src/actix/response.rs", "        vary_by_cookie(headers);\n        let Some(cookie)", "        let Some(cookie)", [*HTTP, "caching", "varies"]),
+    ("LC-1 rotate is ignored", "session/src/manager/commit.rs", "unsaved.renew || changes.rotates() || changes.is_cleared()", "unsaved.renew || changes.is_cleared()", [*HTTP, "lifecycle", "signing_in"]),
+    ("LC-1 the old id lives on", "session/src/manager/rotate.rs", "let finished = match self.store.delete(&old_key, Some(base.revision)).await {", "let finished = match Ok::<_, StoreError>(Swapped::Done) {", [*HTTP, "lifecycle", "signing_in"]),
+    ("LC-3 rotation writes the old record first", "session/src/manager/commit.rs", "return Ok(Plan::Rotate(id, base, unsaved));", "return Ok(Plan::Modify(id, base, unsaved));", [*HTTP, "crash", "a_rotation"]),
+    ("LC-4 a renewal begins the absolute timeout anew", "session/src/manager/commit.rs", "if unsaved.changes.rotates() {", "if unsaved.changes.rotates() || unsaved.renew {", [*HTTP, "lifecycle", "the_absolute_lifetime"]),
+    ("LC-5 destroy only removes the cookie", "session/src/manager/commit.rs", "let _ = self.store.delete(&key, None).await?;", "", [*HTTP, "lifecycle", "after_a_sign_out"]),
+    ("LC-6 a save of what is gone creates it", "session/src/manager/commit.rs", "Ok(Modified::Gone) => Ok(None),", "Ok(Modified::Gone) => { let record = self.policy.successor(base, unsaved, now)?; let _ = self.store.create(&self.key(id), &record).await?; Ok(Some(record)) }", [*HTTP, "lifecycle", "a_slow_request"]),
+    ("LC-6 gone makes a new session", "session/src/slot/state.rs", "self.discard();\n        self.base = None;\n        self.is_gone = true;", "self.base = None;\n        self.pending = self.in_flight.take().map(std::sync::Arc::unwrap_or_clone).unwrap_or_default();\n        self.pending.is_forced = true;", [*HTTP, "lifecycle", "what_is_set_after|a_slow_request"]),
+    ("LC-8 a failed delete is swallowed", "session/src/manager/commit.rs", "let _ = self.store.delete(&key, None).await?;", "let _ = self.store.delete(&key, None).await;", [*HTTP, "failures", "a_sign_out_that_fails"]),
+    ("LC-9 every extraction makes a session", "session/src/manager/commit.rs", "if !unsaved.is_forced && !unsaved.is_worth_storing {", "if false {", [*HTTP, "lifecycle", "setting_a_field_to_its_default"]),
+    ("LC-12 a 5xx is saved", "session/src/actix/middleware.rs", "status.is_server_error() && on_server_error == OnServerError::Discard", "status.is_server_error() && on_server_error == OnServerError::Discard && false", [*HTTP, "lifecycle", "error_answers"]),
+    ("LC-12 an Err is not committed", "session/src/actix/middleware.rs", "let Some(open) = slot.opened() else {", "let Some(open) = slot.opened().filter(|_| result.is_ok()) else {", [*HTTP, "lifecycle", "error_answers"]),
+    ("LC-13 the slot is shared by all requests", "session/src/actix/middleware.rs", "let slot = self.middleware.manager.slot();", "static SLOT: std::sync::OnceLock<Slot> = std::sync::OnceLock::new();\n        let slot = SLOT.get_or_init(|| self.middleware.manager.slot()).clone();", [*HTTP, "lifecycle", "no_visitor_sees"]),
+    ("TO-1 expiry is left to the sweeper", "session/src/manager/open.rs", "if self.policy.timeouts.is_over(&record, now) {", "if false {", [*HTTP, "timeouts", "an_idle_session"]),
+    ("TO-2 touches extend without end", "session/src/manager/timeouts.rs", "(now + limits.idle).min(created + limits.absolute)", "{ let _ = created; now + limits.idle }", [*HTTP, "timeouts", "twelve_hours"]),
+    ("TO-5 every read is written", "session/src/manager/timeouts.rs", "!unused.is_zero() && unused >= interval", "{ let _ = interval; true }", [*HTTP, "timeouts", "reading_moves"]),
+    ("TO-6 a clock set back is believed", "session/src/manager/timeouts.rs", "if record.last_seen <= now + CLOCK_TOLERANCE {", "if true {", [*HTTP, "timeouts", "set_back"]),
+    ("TO-7 the sweeper believes any clock", "session/src/manager/sweep.rs", "> CLOCK_JUMP", "> Duration::MAX", [*HTTP, "timeouts", "a_sweep_is_left_out"]),
+    ("FS-1 files for everybody", "session/src/store/filesystem/options.rs", "mode: 0o600,", "mode: 0o644,", [*HTTP, "filesystem", "nobody_else"]),
+    ("FS-2 any folder will do", "session/src/store/filesystem/open.rs", "if mode & 0o077 != 0 {", "if false {", [*HTTP, "filesystem", "a_folder_of_others"]),
+    ("FS-4 links are followed", "session/src/store/filesystem/folder.rs", "const GUARDED: OFlags = OFlags::NOFOLLOW\n    .union(OFlags::CLOEXEC)", "const GUARDED: OFlags = OFlags::CLOEXEC\n    .union(OFlags::CLOEXEC)", [*HTTP, "filesystem", "planted"]),
+    ("FS-4 hard links are read", "session/src/store/filesystem/folder.rs", "&& status.st_nlink <= 1", "", [*HTTP, "filesystem", "planted"]),
+    ("FS-7 the sweep moves what it cannot read", "session/src/store/filesystem/sweep.rs", "Found::Unreadable(error) => tracing::error!(", "Found::Unreadable(error) if self.disk.remove(&self.template.record(&key)).is_ok() => { let _ = error; }\n                    Found::Unreadable(error) => tracing::error!(", [*HTTP, "filesystem", "foreign_files"]),
+    ("FS-8 temporaries are swept without the lock", "session/src/store/filesystem/sweep.rs", "let Some(_guard) = self.stripes.try_lock(key).map_err(failed)? else {\n            return Ok(());\n        };", "let _ = key;", [*HTTP, "filesystem", "left_over"]),
+    ("SR-3 no checksum", "session/src/record/format.rs", "(walk.u32()? == checksum(key, bytes)).then_some(version)", "walk.u32().map(|_| version)", [*UNIT, "every_damage"]),
+    ("SR-3 the key is not in the checksum", "session/src/record/format.rs", "hasher.update(key.as_bytes());", "let _ = key;", [*UNIT, "every_damage"]),
+    ("SR-4 what cannot be read is removed", "session/src/store/filesystem/files.rs", ".set_aside(&name, &super::quarantine::name(&name, random))", ".remove(&name).map(|()| drop(super::quarantine::name(&name, random)))", [*HTTP, "filesystem", "what_cannot_be_read"]),
+    ("SR-4 names in quarantine collide", "session/src/store/filesystem/quarantine.rs", 'format!("{name}.{random:016x}.{:020}"', 'format!("{name}.{:016x}.{:020}", random & 0', [*HTTP, "filesystem", "what_cannot_be_read"]),
+    ("SR-6 unknown fields are dropped", "session/src/record/changes.rs", "if self.cleared {\n            fields.clear();", "if self.cleared || !self.fields.is_empty() {\n            fields.clear();", [*HTTP, "derive", "a_rolling_deploy"]),
+    ("SR-7 no limit", "session/src/manager/commit.rs", "if length > self.max_record_size {", "if false {", [*HTTP, "failures", "too_large"]),
+    ("LG-1 the key is logged", "session/src/log.rs", "Correlation(SECRET.hash_one(key) >> 32)", "let _ = SECRET.hash_one(key);\n    key.as_str().to_owned()", [*HTTP, "logs", "the_log_holds"]),
+    ("LG-2 the id is printed", "session/src/id.rs", 'f.write_str("SessionId(…)")', "f.write_str(&self.0)", [*HTTP, "logs", "no_public_type"]),
+    ("AV-1 a full store throws somebody out", "session/src/store/memory.rs", "if held.records.len() >= self.0.limit {\n                return Err(self.full());", "if held.records.len() >= self.0.limit {\n                let any = held.records.keys().next().cloned();\n                if let Some(any) = any { held.remove(&any); }", [*HTTP, "failures", "a_full_memory_store"]),
+    ("AV-2 the slot's record is locked by key", "tests/src/probe.rs", "async fn slow(mut session: Session<Visit>, query: web::Query<Delay>) -> String {\n    sleep(Duration::from_millis(query.ms)).await;", "async fn slow(mut session: Session<Visit>, query: web::Query<Delay>) -> String {\n    std::thread::sleep(Duration::from_millis(query.ms));\n    std::thread::sleep(Duration::from_millis(query.ms));", [*HTTP, "concurrency", "a_slow_request_delays"]),
+    ("AV-4 every cookie is looked up", "session/src/cookie/read.rs", "pub const MAX_CANDIDATES: usize = 4;", "pub const MAX_CANDIDATES: usize = 4000;", [*HTTP, "cookies", "a_flood"]),
+    ("AV-5 conflicts are no error", "session/src/store.rs", "StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::Conflict { .. }", "StoreError::Unavailable { .. } | StoreError::Full { .. }", [*HTTP, "failures", "conflicts_that_do_not_end"]),
+    ("AV-6 an outage is an empty session", "session/src/manager/open.rs", "Err(error) => return Err(error),", "Err(_) => return Ok(Loaded::Over),", [*HTTP, "failures", "an_outage"]),
+    ("AV-7 the lock is kept", "session/src/store/filesystem/lock.rs", "self.stripe.given_back.notify_one();", "std::thread::sleep(Duration::from_secs(3));\n        self.stripe.given_back.notify_one();", [*HTTP, "concurrency", "clients_that_go_away"]),
+    ("P2 the last save wins", "session/src/store/filesystem/files.rs", "let Some(next) = change(&found.record) else {", "let mut stale = found.record.clone();\n        stale.fields.clear();\n        let Some(next) = change(&stale) else {", [*HTTP, "concurrency", "eight_clients"]),
+    ("P2 no lock between processes", "session/src/store/filesystem/lock.rs", "match flock(file, FlockOperation::NonBlockingLockExclusive) {", "match flock(file, FlockOperation::NonBlockingLockShared) {", [*HTTP, "concurrency", "eight_clients"]),
+    ("P9 written in place", "session/src/store/filesystem/files.rs", "let renamed = self.write_temporary(&temporary, bytes)", "let renamed = self.write_temporary(&temporary, &bytes[..bytes.len() / 2])", [*UNIT, "filesystem::tests"]),
+    ("P9 no fdatasync", "session/src/store/filesystem/files.rs", "if self.options.durability != Durability::Process {", "if false {", [*UNIT, "a_power_cut"]),
+    ("LC-7 a delete is not synced", "session/src/store/filesystem/files.rs", "if swapped == Swapped::Done || self.sync_failed.load(Ordering::SeqCst) {", "if self.sync_failed.load(Ordering::SeqCst) {", [*UNIT, "a_power_cut"]),
+]
+
+root = pathlib.Path(__file__).resolve().parents[2]
+wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+survivors = []
+with tempfile.TemporaryDirectory() as folder:
+    copy = pathlib.Path(folder) / "copy"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("target", "node_modules", ".git"))
+    environment = os.environ | {"CARGO_TARGET_DIR": os.environ.get("MUTANTS_TARGET_DIR", str(copy / "target")), "RUST_BACKTRACE": "0"}
+    for name, file, old, new, test in MUTANTS:
+        if wanted not in name:
+            continue
+        path = copy / file
+        good = path.read_text()
+        if old not in good:
+            print(f"??? {name}: the code to break is not in {file}", flush=True)
+            survivors.append(name)
+            continue
+        path.write_text(good.replace(old, new, 1))
+        *command, pattern = test
+        filters = pattern.split("|")
+        build = subprocess.run(["cargo", "test", *command, "--no-run"], cwd=copy, env=environment, capture_output=True, text=True)
+        if build.returncode != 0:
+            print(f"??? {name}: does not compile\n{build.stderr[-1500:]}", flush=True)
+            survivors.append(name)
+        else:
+            run = subprocess.run(["cargo", "test", *command, "--", *filters], cwd=copy, env=environment, capture_output=True, text=True, timeout=300)
+            if run.returncode == 0:
+                survivors.append(name)
+            print(f"{'!!! survives' if run.returncode == 0 else 'caught'}: {name}", flush=True)
+        path.write_text(good)
+print(f"{len(survivors)} survive: {survivors}" if survivors else "every mutant is caught")
+sys.exit(bool(survivors))
