@@ -118,6 +118,60 @@ fn later_extractions_see_earlier_changes() {
     );
 }
 
+/// LC-12 [gate]: an inner middleware that ends in an `Err` is answered as any other response of its
+/// status: below 500 the changes are saved and the cookie is set, from 500 on they are dropped; a
+/// destroy is carried out either way.
+#[test]
+fn an_err_of_an_inner_middleware_is_committed_like_a_response() {
+    async fn fail(
+        mut session: Session<Visit>,
+        request: ServiceRequest,
+        _next: Next<impl actix_web::body::MessageBody>,
+    ) -> Result<actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>, Error> {
+        let path = request.path().to_owned();
+        session.set_a(path.clone());
+        if path.ends_with("destroy") {
+            session.destroy();
+        }
+        let status = path.split('/').nth(2).and_then(|code| code.parse().ok());
+        let status = status.and_then(|code| actix_web::http::StatusCode::from_u16(code).ok());
+        let error = actix_web::error::InternalError::new("no", status.expect("a status"));
+        Err::<actix_web::dev::ServiceResponse<actix_web::body::BoxBody>, _>(error.into())
+    }
+    let sessions = manager("__Host-id");
+    let server = Server::start(1, &Events::default(), move |config| {
+        config.service(
+            web::scope("/failing")
+                .wrap(from_fn(fail))
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .configure(probe::routes),
+        );
+        config.service(
+            web::scope("")
+                .wrap(SessionMiddleware::new(sessions.clone()))
+                .configure(probe::routes),
+        );
+    });
+    let mut visitor = Client::new(server.address);
+    let refused = visitor.get("/failing/403");
+    assert_eq!(refused.status, 403);
+    assert_eq!(refused.text(), "no");
+    assert_eq!(refused.set_cookies("__Host-id").len(), 1);
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    assert!(refused.varies_by_cookie());
+    let seen = |visitor: &mut Client| visitor.get("/who").text();
+    assert!(seen(&mut visitor).contains("\na=/failing/403\n"));
+    let broken = visitor.get("/failing/500");
+    assert_eq!(broken.status, 500);
+    assert!(broken.header("set-cookie").is_none());
+    assert!(broken.varies_by_cookie());
+    assert!(seen(&mut visitor).contains("\na=/failing/403\n"));
+    let left = visitor.get("/failing/500/destroy");
+    assert_eq!(left.status, 500);
+    assert_eq!(left.set_cookies("__Host-id").len(), 1);
+    assert!(visitor.cookie().is_none());
+}
+
 /// A helper that is given no more than the request, and a guard, see the session that is open.
 #[test]
 fn guards_and_helpers_see_the_open_session() {

@@ -261,18 +261,10 @@ async fn a_destroy_killed_at_any_system_call_leaves_the_session_whole_or_gone() 
     .await;
 }
 
-/// ID-2 [gate]: when the operating system gives no random bytes, there is no session, and no weaker
-/// id either.
-#[tokio::test]
-async fn without_random_bytes_there_is_no_session() {
-    if !tools::has("strace", &["-V"]) {
-        return;
-    }
-    let kept = tempfile::tempdir().expect("a folder");
-    let path = kept.path().join("sessions");
-    let probe = env!("CARGO_BIN_EXE_probe");
-    let mut server = Command::new(probe)
-        .arg(&path)
+/// A process that serves the probe, and its address.
+fn serve(folder: &str) -> (std::process::Child, std::net::SocketAddr) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_probe"))
+        .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -282,48 +274,93 @@ async fn without_random_bytes_there_is_no_session() {
         .read_line(&mut line)
         .expect("its address");
     let address = line.trim().parse().expect("an address");
-    for error in ["EIO", "ENOSYS"] {
-        let mut tracer = Command::new("strace");
-        tracer
-            .args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                "trace=getrandom,openat",
-            ])
-            .args(["-e", &format!("inject=getrandom:error={error}")]);
-        if error == "ENOSYS" {
-            // Where a generator looks instead: `/dev/urandom`.
-            tracer.args(["-e", "inject=openat:error=EACCES"]);
-        }
-        let mut tracer = tracer
-            .args(["-p", &server.id().to_string()])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("strace runs");
-        wait_until_traced(server.id());
-        for _ in 0..5 {
-            let mut visitor = session_tests::client::Client::new(address);
-            let response = visitor.get("/set/a/1");
-            assert_eq!(response.status, 500, "{error}");
-            assert!(response.header("set-cookie").is_none(), "{error}");
-        }
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(i32::try_from(tracer.id()).expect("a pid"))
-                .expect("a pid"),
-            rustix::process::Signal::INT,
-        )
-        .expect("told");
-        tracer.wait().expect("strace ends");
+    (server, address)
+}
+
+/// Runs `work` while strace is attached to `process` with `arguments`.
+fn traced(process: u32, arguments: &[&str], work: impl FnOnce()) {
+    let mut tracer = Command::new("strace")
+        .args(["-f", "-qq"])
+        .args(arguments)
+        .args(["-p", &process.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace runs");
+    wait_until_traced(process);
+    work();
+    let tracer_id = i32::try_from(tracer.id()).expect("a pid");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(tracer_id).expect("a pid"),
+        rustix::process::Signal::INT,
+    )
+    .expect("told");
+    tracer.wait().expect("strace ends");
+}
+
+/// ID-1 [gate]: an id is one call of the operating system's generator, of 32 bytes, and no more are
+/// made than are given out.
+#[test]
+fn an_id_is_one_call_of_the_generator() {
+    if !tools::has("strace", &["-V"]) {
+        return;
     }
-    let store = FilesystemStore::open(&path).expect("a store");
-    assert!(store.list().next().await.is_none(), "a record was made");
-    let mut visitor = session_tests::client::Client::new(address);
-    assert_eq!(visitor.get("/set/a/1").status, 200, "all is well again");
+    let kept = tempfile::tempdir().expect("a folder");
+    let calls = kept.path().join("calls");
+    let (mut server, address) = serve("memory");
+    let arguments = ["-e", "trace=getrandom", "-o"];
+    let arguments = [&arguments[..], &[calls.to_str().expect("UTF-8")]].concat();
+    traced(server.id(), &arguments, || {
+        for _ in 0..50 {
+            let mut visitor = session_tests::client::Client::new(address);
+            visitor.get("/set/a/1");
+            let _ = visitor.id();
+        }
+    });
+    let calls = std::fs::read_to_string(calls).expect("a trace");
+    let of_ids = calls.lines().filter(|call| call.contains(", 32, "));
+    assert_eq!(of_ids.clone().count(), 50, "{calls}");
+    assert!(of_ids.into_iter().all(|call| call.ends_with("= 32")));
     server.kill().expect("killed");
     server.wait().expect("ended");
+}
+
+/// ID-2 [gate]: when the operating system gives no random bytes, there is no session, and no weaker
+/// id either. The memory store shows the id alone; on files the temporary's name needs some as well.
+#[tokio::test]
+async fn without_random_bytes_there_is_no_session() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    for folder in ["memory", path.to_str().expect("UTF-8")] {
+        let (mut server, address) = serve(folder);
+        let visit = || session_tests::client::Client::new(address).get("/set/a/1");
+        for error in ["EIO", "ENOSYS"] {
+            let inject = format!("inject=getrandom:error={error}");
+            let mut arguments = vec!["-o", "/dev/null", "-e", "trace=getrandom,openat"];
+            arguments.extend(["-e", &inject]);
+            if error == "ENOSYS" {
+                // Where a generator looks instead: `/dev/urandom`.
+                arguments.extend(["-e", "inject=openat:error=EACCES"]);
+            }
+            traced(server.id(), &arguments, || {
+                for _ in 0..5 {
+                    let response = visit();
+                    assert_eq!(response.status, 500, "{folder}: {error}");
+                    let cookie = response.header("set-cookie");
+                    assert!(cookie.is_none(), "{folder}: {error}");
+                }
+            });
+        }
+        if folder != "memory" {
+            let store = FilesystemStore::open(&path).expect("a store");
+            assert!(store.list().next().await.is_none(), "a record was made");
+        }
+        assert_eq!(visit().status, 200, "all is well again");
+        server.kill().expect("killed");
+        server.wait().expect("ended");
+    }
 }
 
 /// FS-6 [gate]: nothing is looked at by its path before it is opened: what is checked is what is open.

@@ -307,6 +307,27 @@ async fn planted_objects_are_neither_followed_nor_read() {
     }
 }
 
+/// FS-4 [gate]: a file that has a second name may be changed through that one: it is not believed,
+/// even when it is a whole record.
+#[tokio::test]
+async fn a_record_with_a_second_name_is_not_read() {
+    let (kept, path, store) = store();
+    let key = key();
+    assert_eq!(
+        store.create(&key, &record(1)).await.expect("created"),
+        Created::Done
+    );
+    let second = kept.path().join("second");
+    fs::hard_link(file(&path, &key), &second).expect("linked");
+    let loaded = store.load(&key).await;
+    assert!(
+        matches!(loaded, Err(StoreError::Unreadable(_))),
+        "{loaded:?}"
+    );
+    assert!(!file(&path, &key).exists(), "it was left in its place");
+    assert_eq!(quarantined(&path).len(), 1);
+}
+
 /// SR-3, SR-4 [gate]: a record that is cut short, zeroed, altered or another's is unreadable, and its
 /// bytes are found in quarantine as they were.
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! The probe application as a process of its own, on a folder that other processes share.
 //!
-//! `probe <folder> [cookie setting …]`: prints its address; ends when its standard input does. Its
-//! routes are there twice, at `/` and at `/sub`. A cookie setting is `name=…`, `path=…`, `domain=…`,
+//! `probe <folder> [setting …]`: prints its address; ends when its standard input does. Its routes are
+//! there twice, at `/` and at `/sub`. `memory` for the folder is the memory store. A cookie setting is `name=…`, `path=…`, `domain=…`,
 //! `strict`, `none`, `partitioned` or `insecure`.
 
 use std::io::Read as _;
 
-use session::{CookieSettings, FilesystemStore, SameSite, SessionManager, SessionMiddleware};
+use session::{
+    CookieSettings, FilesystemStore, MemoryStore, SameSite, SessionManager, SessionMiddleware,
+    SessionStore as _,
+};
 use session_tests::events::Events;
 use session_tests::probe;
 use session_tests::server::Server;
@@ -32,7 +35,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(format!("unknown cookie setting: {setting}").into()),
         };
     }
-    let sessions = SessionManager::builder(FilesystemStore::open(folder)?)
+    let store = match folder.as_str() {
+        "memory" => MemoryStore::new().boxed(),
+        _ => FilesystemStore::open(folder)?.boxed(),
+    };
+    let sessions = SessionManager::builder(store)
         .cookie(cookie.build()?)
         .build();
     let server = Server::start(2, &Events::default(), move |config| {
