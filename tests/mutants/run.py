@@ -77,6 +77,11 @@ MUTANTS = [
     ("P9 written in place", "session/src/store/filesystem/files.rs", "let renamed = self\n            .write_temporary(&temporary, bytes)", "let renamed = self\n            .write_temporary(&name, bytes)", [*UNIT, "filesystem::tests"]),
     ("P9 no fdatasync", "session/src/store/filesystem/files.rs", "if self.options.durability != Durability::Process {", "if false {", [*UNIT, "a_power_cut"]),
     ("LC-7 a delete is not synced", "session/src/store/filesystem/files.rs", "if swapped == Swapped::Done || self.sync_failed.load(Ordering::SeqCst) {", "if self.sync_failed.load(Ordering::SeqCst) {", [*UNIT, "a_power_cut"]),
+    ("LC-3 a sign-in seals the old record at once", "session/src/manager/rotate.rs", "const CLOSE_ATTEMPTS: u32 = 4;", "const CLOSE_ATTEMPTS: u32 = 0;", [*HTTP, "interleavings", "cut_off"]),
+    ("C7 a sign-in takes nothing along", "session/src/manager/rotate.rs", "let mut next = self.policy.successor(latest, unsaved, now)?;", "let mut next = record.clone();\n        let _ = (latest, unsaved, now);", [*HTTP, "interleavings", "takes_every"]),
+    ("C6 a sealed record that was destroyed counts as closed", "session/src/manager/rotate.rs", "Ok(Swapped::Gone | Swapped::Conflict) => Ok(None),\n                Err", "Ok(Swapped::Gone | Swapped::Conflict) => Ok(Some(record)),\n                Err", [*HTTP, "interleavings", "in_the_middle"]),
+    ("P2 a conflict saves what was read at first", "session/src/store.rs", "Some(record) => current = record,", "Some(record) => current.revision = record.revision,", [*HTTP, "interleavings", "distinct_fields"]),
+    ("P3 a save of what is gone creates it", "session/src/store.rs", "Swapped::Gone => return Ok(Modified::Gone),", "Swapped::Gone => {\n                        let _ = self.create(key, &next).await?;\n                        return Ok(Modified::Done(next));\n                    }", [*HTTP, "interleavings", "stays_destroyed"]),
 ]
 
 root = pathlib.Path(__file__).resolve().parents[2]

@@ -13,6 +13,17 @@ use crate::{
     Timestamp,
 };
 
+/// How often the old record's deletion is tried against others who save under the old id.
+const CLOSE_ATTEMPTS: u32 = 4;
+
+/// One renewal under way.
+struct Rotation<'a> {
+    old_key: StoreKey,
+    new_key: StoreKey,
+    unsaved: &'a Unsaved,
+    now: Timestamp,
+}
+
 impl<S: SessionStore> Inner<S> {
     /// Stores the session with what is unsaved under a new id and deletes it under the old one.
     /// `None` when it is over.
@@ -27,34 +38,31 @@ impl<S: SessionStore> Inner<S> {
         now: Timestamp,
     ) -> Result<Option<(SessionId, Record)>, SessionError> {
         let id = SessionId::generate()?;
-        let (old_key, new_key) = (self.key(old), self.key(&id));
+        let rotation = Rotation {
+            old_key: self.key(old),
+            new_key: self.key(&id),
+            unsaved,
+            now,
+        };
         let record = self.policy.successor(base, unsaved, now)?;
-        if self.store.create(&new_key, &record).await? == Created::Exists {
+        if self.store.create(&rotation.new_key, &record).await? == Created::Exists {
             return Err(StoreError::Conflict { attempts: 1 }.into());
         }
-        let finished = match self.store.delete(&old_key, Some(base.revision)).await {
-            Ok(Swapped::Done) => Ok(Some(record)),
-            Ok(Swapped::Gone) => Ok(None),
-            Ok(Swapped::Conflict) => {
-                self.catch_up(&old_key, &new_key, base, &record, unsaved, now)
-                    .await
-            }
-            Err(error) => Err(error.into()),
-        };
+        let finished = self.close_old(&rotation, base, record).await;
         if let Ok(Some(record)) = finished {
             tracing::info!(
                 event = "renewed",
-                session = %correlation(&old_key),
-                renewed = %correlation(&new_key),
+                session = %correlation(&rotation.old_key),
+                renewed = %correlation(&rotation.new_key),
                 "a session got a new id"
             );
             return Ok(Some((id, record)));
         }
-        if let Err(error) = self.store.delete(&new_key, None).await {
+        if let Err(error) = self.store.delete(&rotation.new_key, None).await {
             // Nobody has its id: it does no harm and will expire.
             tracing::error!(
                 event = "store_failure",
-                session = %correlation(&new_key),
+                session = %correlation(&rotation.new_key),
                 error = %chain(&error),
                 "the record of a renewal that failed could not be deleted"
             );
@@ -62,24 +70,78 @@ impl<S: SessionStore> Inner<S> {
         finished.map(|_| None)
     }
 
-    /// Others have saved under the old id since `base` was read. What they saved goes along; then
-    /// the old id is closed. The record under it is sealed first, that is, made to have expired, so
-    /// that nobody can save any more while its last state is on its way.
-    async fn catch_up(
+    /// Deletes the old record once the new one, `record`, holds all that was saved under the old id.
+    /// What others save meanwhile is taken along, and the deletion tried again. `None` when the
+    /// session is over.
+    async fn close_old(
         &self,
-        old_key: &StoreKey,
-        new_key: &StoreKey,
+        rotation: &Rotation<'_>,
         base: &Record,
-        created: &Record,
-        unsaved: &Unsaved,
-        now: Timestamp,
+        mut record: Record,
     ) -> Result<Option<Record>, SessionError> {
-        let Some((latest, sealed)) = self.seal(old_key, base, now).await? else {
+        let mut taken_along = base.clone();
+        for _ in 0..CLOSE_ATTEMPTS {
+            let expected = Some(taken_along.revision);
+            match self.store.delete(&rotation.old_key, expected).await? {
+                Swapped::Done => return Ok(Some(record)),
+                Swapped::Gone => return Ok(None),
+                Swapped::Conflict => {}
+            }
+            match self.store.load(&rotation.old_key).await? {
+                Some(latest) if !self.policy.timeouts.is_over(&latest, rotation.now) => {
+                    match self.take_along(rotation, &latest, record).await? {
+                        Some(next) => record = next,
+                        None => return Ok(None),
+                    }
+                    taken_along = latest;
+                }
+                _ => return Ok(None),
+            }
+        }
+        self.close_sealed(rotation, &taken_along, record).await
+    }
+
+    /// Merges what is unsaved into the latest state under the old id, and stores it in place of
+    /// `record`, the new one.
+    async fn take_along(
+        &self,
+        rotation: &Rotation<'_>,
+        latest: &Record,
+        record: Record,
+    ) -> Result<Option<Record>, SessionError> {
+        let Rotation { unsaved, now, .. } = *rotation;
+        let mut next = self.policy.successor(latest, unsaved, now)?;
+        next.revision = next.revision.max(record.revision.next());
+        let swapped = self
+            .store
+            .update(&rotation.new_key, &next, record.revision)
+            .await?;
+        // Nobody else has the id. Whoever removed the record, or changed it, ended the session.
+        Ok((swapped == Swapped::Done).then_some(next))
+    }
+
+    /// Where others save faster than the old record can be deleted, it is sealed first, that is, made
+    /// to have expired, so that nobody can save any more while its last state is on its way. Not the
+    /// first choice: a process that is killed between these steps costs its visitor the session.
+    async fn close_sealed(
+        &self,
+        rotation: &Rotation<'_>,
+        base: &Record,
+        record: Record,
+    ) -> Result<Option<Record>, SessionError> {
+        let old_key = &rotation.old_key;
+        let Some((latest, sealed)) = self.seal(old_key, base, rotation.now).await? else {
             return Ok(None);
         };
-        let finished = self
-            .replace(old_key, new_key, &latest, created, unsaved, now)
-            .await;
+        let finished = match self.take_along(rotation, &latest, record).await {
+            Ok(Some(record)) => match self.store.delete(old_key, Some(sealed)).await {
+                Ok(Swapped::Done) => Ok(Some(record)),
+                // It was destroyed meanwhile.
+                Ok(Swapped::Gone | Swapped::Conflict) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            unfinished => unfinished,
+        };
         if finished.is_err() {
             self.unseal(old_key, latest, sealed).await;
         }
@@ -116,30 +178,6 @@ impl<S: SessionStore> Inner<S> {
             }
             Modified::Declined | Modified::Gone => Ok(None),
         }
-    }
-
-    async fn replace(
-        &self,
-        old_key: &StoreKey,
-        new_key: &StoreKey,
-        latest: &Record,
-        created: &Record,
-        unsaved: &Unsaved,
-        now: Timestamp,
-    ) -> Result<Option<Record>, SessionError> {
-        let mut record = self.policy.successor(latest, unsaved, now)?;
-        record.revision = record.revision.max(created.revision.next());
-        match self
-            .store
-            .update(new_key, &record, created.revision)
-            .await?
-        {
-            Swapped::Done => {}
-            // Nobody else has the id. Whoever removed it ended the session.
-            Swapped::Gone | Swapped::Conflict => return Ok(None),
-        }
-        let _ = self.store.delete(old_key, None).await?;
-        Ok(Some(record))
     }
 
     /// Puts a sealed record back, after the renewal has failed: its visitor keeps the old session.
