@@ -259,18 +259,13 @@ impl Future for CutOff {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let left = self.steps.checked_sub(1);
-        match (left, &mut self.request) {
-            (Some(left), Some(request)) => {
-                let polled = request.as_mut().poll(context);
-                self.steps = left;
-                polled
-            }
-            _ => {
-                self.request = None;
-                Poll::Ready(())
-            }
+        if let (Some(left), Some(request)) = (self.steps.checked_sub(1), &mut self.request) {
+            let polled = request.as_mut().poll(context);
+            self.steps = left;
+            return polled;
         }
+        self.request = None;
+        Poll::Ready(())
     }
 }
 
@@ -312,7 +307,7 @@ proptest! {
         let (mut requests, _) = scene.writers(rounds);
         let destroyed = Rc::new(Cell::new(false));
         let done = Rc::clone(&destroyed);
-        requests.push(scene.request(|session| session.destroy(), move |_, _| done.set(true)));
+        requests.push(scene.request(Session::destroy, move |_, _| done.set(true)));
         interleave(requests, &schedule, || {
             assert!(!destroyed.get() || scene.seen(&scene.id).is_none());
         });
@@ -386,7 +381,7 @@ proptest! {
         let scene = Scene::new();
         let (mut requests, _) = scene.writers([60, 0, 0]);
         requests.truncate(1);
-        let destroy = scene.request(|session| session.destroy(), |_, _| {});
+        let destroy = scene.request(Session::destroy, |_, _| {});
         requests.push(Box::pin(async move {
             for _ in 0..wait {
                 turn().await;
@@ -410,7 +405,7 @@ proptest! {
     #[test]
     fn of_two_sign_ins_one_holds(schedule in schedule()) {
         let scene = Scene::new();
-        let outcomes: Rc<RefCell<Vec<(Saved, SessionId, &str)>>> = Rc::default();
+        let outcomes: Rc<RefCell<Vec<_>>> = Rc::default();
         let requests = ["alice", "bob"]
             .map(|user| {
                 let outcomes = Rc::clone(&outcomes);
