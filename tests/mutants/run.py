@@ -17,7 +17,7 @@ UNIT = ["-p", "session", "--all-features", "--lib"]
 MUTANTS = [
     # row, file, old, new, test
     ("ID-1 ids from a few bits", "session/src/id.rs", "let mut bytes = [0; 32];\n        SysRng\n            .try_fill_bytes(&mut bytes)", "let mut bytes = [0; 32];\n        SysRng\n            .try_fill_bytes(&mut bytes[..2])", [*HTTP, "ids", "a_hundred_thousand"]),
-    ("ID-2 a failing generator is ignored", "session/src/id.rs", ".map_err(|source| GenerateError(Box::new(source)))?", ".map_err(|source| GenerateError(Box::new(source))).ok()", [*HTTP, "crash", "without_random_bytes"]),
+    ("ID-2 a failing generator is ignored", "session/src/id.rs", ".map_err(|source| GenerateError(Box::new(source)))?", ".map_err(|source| GenerateError(Box::new(source))).ok()", [*HTTP, "system_calls", "without_random_bytes"]),
     ("ID-4 unknown ids are adopted", "session/src/manager/open.rs", "if !self.policy.renew_missing =>", "if self.policy.renew_missing =>", [*HTTP, "ids", "an_id_that_was_not_issued"]),
     ("ID-5 the last character is not checked", "session/src/id.rs", "URL_SAFE_NO_PAD.decode_slice(text, &mut bytes)", "URL_SAFE_NO_PAD.decode_slice(&text[..42], &mut bytes).map(|_| 32)", [*HTTP, "ids", "what_is_no_id"]),
     ("ID-6 the store holds the id", "session/src/id.rs", "hasher.update(id.as_str().as_bytes());\n        let mut digits = [0; 64];", "hasher.update(id.as_str().as_bytes());\n        let mut digits = [b'0'; 64];\n        digits[..43].copy_from_slice(id.as_str().as_bytes());\n        return StoreKey(digits);\n        #[allow(unreachable_code)]\n        let mut digits = [0; 64];", [*HTTP, "ids", "a_stolen_store"]),
@@ -35,6 +35,8 @@ MUTANTS = [
     ("CK-13 an unknown id's cookie is removed", "session/src/slot/state.rs", "None if self.remove_cookie && self.client_id.take().is_some()", "None", [*HTTP, "cookies", "an_unknown_or_rotated"]),
     ("HC-1 the handler's Cache-Control stays", "session/src/actix/response.rs", 'headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));\n        if', "if", [*HTTP, "caching", "never_stored"]),
     ("HC-2 no Vary", "session/src/actix/response.rs", "        vary_by_cookie(headers);\n        let Some(cookie)", "        let Some(cookie)", [*HTTP, "caching", "varies"]),
+    ("HC-1 behind nginx: the handler's Cache-Control stays", "session/src/actix/response.rs", 'headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));\n        if', "if", [*HTTP, "caching", "mixes_up"]),
+    ("HC-2 behind nginx: no Vary", "session/src/actix/response.rs", "        vary_by_cookie(headers);\n        let Some(cookie)", "        let Some(cookie)", [*HTTP, "caching", "mixes_up"]),
     ("LC-1 rotate is ignored", "session/src/manager/commit.rs", "unsaved.renew || changes.rotates() || changes.is_cleared()", "unsaved.renew || changes.is_cleared()", [*HTTP, "lifecycle", "signing_in"]),
     ("LC-1 the old id lives on", "session/src/manager/rotate.rs", "let finished = match self.store.delete(&old_key, Some(base.revision)).await {", "let finished = match Ok::<_, StoreError>(Swapped::Done) {", [*HTTP, "lifecycle", "signing_in"]),
     ("LC-3 rotation writes the old record first", "session/src/manager/commit.rs", "return Ok(Plan::Rotate(id, base, unsaved));", "return Ok(Plan::Modify(id, base, unsaved));", [*HTTP, "crash", "a_rotation"]),

@@ -7,6 +7,7 @@ pub mod crash;
 pub mod events;
 pub mod faults;
 pub mod probe;
+pub mod process;
 pub mod server;
 pub mod tools;
 

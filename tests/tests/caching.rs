@@ -1,10 +1,15 @@
 //! What caches are told of responses that have to do with the session.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
 use session::{MemoryStore, SessionManager, SessionMiddleware};
 use session_tests::client::Client;
 use session_tests::events::Events;
 use session_tests::probe;
 use session_tests::server::{ProbeServer, Server};
+use session_tests::tools;
 
 /// HC-1 [gate]: a response that sets the session's cookie is never stored, whatever the handler says.
 #[test]
@@ -89,4 +94,108 @@ fn signing_out_can_ask_the_browser_to_clear_its_data() {
         response.header("clear-site-data"),
         Some("\"cache\", \"cookies\", \"storage\"")
     );
+}
+
+/// nginx as a cache in front of a server; ends when dropped.
+struct Nginx {
+    child: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// `directives` go into its one location.
+    fn start(upstream: SocketAddr, directives: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let user = if rustix::process::geteuid().is_root() {
+            "user root;"
+        } else {
+            ""
+        };
+        let settings = format!(
+            "{user} pid nginx.pid; error_log stderr; events {{}}
+             http {{
+                 access_log off;
+                 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f;
+                 uwsgi_temp_path u; scgi_temp_path s;
+                 proxy_cache_path cache keys_zone=all:1m;
+                 server {{
+                     listen {address};
+                     location / {{
+                         proxy_pass http://{upstream};
+                         proxy_cache all;
+                         proxy_cache_key $request_uri;
+                         add_header X-Cache $upstream_cache_status;
+                         {directives}
+                     }}
+                 }}
+             }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), settings).expect("written");
+        let child = Command::new("nginx")
+            .args(["-c", "nginx.conf", "-g", "daemon off;", "-p"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx runs");
+        for _ in 0..500 {
+            if TcpStream::connect(address).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Nginx {
+            child,
+            address,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its worker goes with it when it is told to end, but not when it is killed.
+        let id = i32::try_from(self.child.id()).expect("a pid");
+        if let Some(id) = rustix::process::Pid::from_raw(id) {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// HC-1, HC-2 [gate]: behind a real cache, one that would store what sets a cookie too, nobody is
+/// given another's id or another's page.
+#[test]
+fn a_cache_in_between_mixes_up_nobody() {
+    if !tools::has("nginx", &["-v"]) {
+        return;
+    }
+    for directives in ["", "proxy_ignore_headers Set-Cookie;"] {
+        let probe = ProbeServer::start(MemoryStore::new());
+        let nginx = Nginx::start(probe.server.address, directives);
+        let mut ids = std::collections::HashSet::new();
+        for _ in 0..10 {
+            let mut visitor = Client::new(nginx.address);
+            let response = visitor.get("/cacheable/1");
+            assert_eq!(response.header("x-cache"), Some("MISS"));
+            assert!(ids.insert(visitor.id()), "an id was given out twice");
+        }
+        let mut alice = Client::new(nginx.address);
+        alice.get("/login/alice");
+        let seen = ["MISS", "HIT"].map(|expected| {
+            let response = alice.get("/cacheable");
+            assert_eq!(response.header("x-cache"), Some(expected), "it does cache");
+            response.text()
+        });
+        assert!(seen[0].contains("user=alice\n"));
+        assert_eq!(seen[0], seen[1]);
+        let mut bob = Client::new(nginx.address);
+        for user in ["user=-\n", "user=bob\n"] {
+            assert!(bob.get("/cacheable").text().contains(user), "{user}");
+            bob.get("/login/bob");
+        }
+    }
 }

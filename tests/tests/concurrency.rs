@@ -1,43 +1,18 @@
 //! Many requests of one session at once, in one process and in two on one folder.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use session::{FilesystemStore, MemoryStore};
+use session::{FilesystemStore, MemoryStore, Saved, Session, SessionError, SessionManager};
 use session_tests::client::Client;
+use session_tests::probe::Visit;
+use session_tests::process::Process;
 use session_tests::server::ProbeServer;
 
-/// A server process on a folder; ends when dropped.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start(folder: &std::path::Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_probe"))
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the probe runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output"))
-            .read_line(&mut line)
-            .expect("its address");
-        let address = line.trim().parse().expect("an address");
-        Process { child, address }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A server process on a folder.
+fn serve(folder: &std::path::Path) -> Process {
+    Process::start(Command::new(env!("CARGO_BIN_EXE_probe")).arg(folder))
 }
 
 fn number(text: &str, name: &str) -> u64 {
@@ -54,7 +29,7 @@ fn number(text: &str, name: &str) -> u64 {
 fn eight_clients_of_two_processes_lose_no_field() {
     let kept = tempfile::tempdir().expect("a folder");
     let folder = kept.path().join("sessions");
-    let processes = [Process::start(&folder), Process::start(&folder)];
+    let processes = [serve(&folder), serve(&folder)];
     let mut first = Client::new(processes[0].address);
     first.get("/set/a/shared");
     let id = first.id();
@@ -121,7 +96,7 @@ fn sixteen_slow_clients_lose_no_field() {
 fn nobody_sees_half_a_commit() {
     let kept = tempfile::tempdir().expect("a folder");
     let folder = kept.path().join("sessions");
-    let processes = [Process::start(&folder), Process::start(&folder)];
+    let processes = [serve(&folder), serve(&folder)];
     let mut first = Client::new(processes[0].address);
     first.get("/set3/1");
     let id = first.id();
@@ -161,7 +136,7 @@ fn nobody_sees_half_a_commit() {
 fn a_sign_out_ends_the_session_in_every_process() {
     let kept = tempfile::tempdir().expect("a folder");
     let folder = kept.path().join("sessions");
-    let processes = [Process::start(&folder), Process::start(&folder)];
+    let processes = [serve(&folder), serve(&folder)];
     for round in 0..60_usize {
         let mut visitor = Client::new(processes[round % 2].address);
         visitor.get("/login/alice");
@@ -207,7 +182,7 @@ fn a_sign_out_ends_the_session_in_every_process() {
 fn a_sign_in_among_other_requests_takes_along_what_was_saved_before() {
     let kept = tempfile::tempdir().expect("a folder");
     let folder = kept.path().join("sessions");
-    let processes = [Process::start(&folder), Process::start(&folder)];
+    let processes = [serve(&folder), serve(&folder)];
     for round in 0..25_usize {
         let mut visitor = Client::new(processes[round % 2].address);
         visitor.get("/set/a/kept");
@@ -288,7 +263,7 @@ fn clients_that_go_away_do_no_harm() {
     use std::io::Write as _;
     let kept = tempfile::tempdir().expect("a folder");
     let folder = kept.path().join("sessions");
-    let process = Process::start(&folder);
+    let process = serve(&folder);
     let mut visitor = Client::new(process.address);
     visitor.get("/set3/7");
     let id = visitor.id();
@@ -310,4 +285,49 @@ fn clients_that_go_away_do_no_harm() {
     let seen = visitor.get("/who").text();
     let fields = ["f0", "f1", "f2"].map(|name| number(&seen, name));
     assert!(fields.iter().all(|field| *field == fields[0]), "{fields:?}");
+}
+
+/// AV-5 [gate]: two hundred writers of one field all come through, none of them for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_writers_of_one_field_come_to_an_end() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let store = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
+    let sessions = SessionManager::builder(store).build();
+    let mut first: Session<Visit> = sessions.create().expect("an id");
+    first.set_b(String::from("kept"));
+    first.save().await.expect("saved");
+    let id = first.id();
+    let ends = Instant::now() + Duration::from_secs(4);
+    let writers: Vec<_> = (0..200)
+        .map(|writer| {
+            let (sessions, id) = (sessions.clone(), id.clone());
+            tokio::spawn(async move {
+                let (mut saved, mut longest) = (0_u32, Duration::ZERO);
+                while Instant::now() < ends {
+                    let mut session: Session<Visit> =
+                        sessions.get(Some(id.as_str())).await.expect("opened");
+                    session.set_a(format!("{writer} {saved}"));
+                    let started = Instant::now();
+                    match session.save().await {
+                        Ok(outcome) => assert_eq!(outcome, Saved::Written),
+                        Err(SessionError::Store(error)) if error.is_temporary() => {}
+                        Err(error) => panic!("{error:?}"),
+                    }
+                    longest = longest.max(started.elapsed());
+                    saved += 1;
+                }
+                (saved, longest)
+            })
+        })
+        .collect();
+    let (mut total, mut longest) = (0, Duration::ZERO);
+    for writer in writers {
+        let (saved, took) = writer.await.expect("no panic");
+        total += saved;
+        longest = longest.max(took);
+    }
+    assert!(total > 200, "{total}");
+    // The lock gives up after two seconds; the rest is room for a busy machine.
+    assert!(longest < Duration::from_secs(4), "{longest:?}");
+    eprintln!("{total} saves, the longest took {longest:?}");
 }

@@ -1,12 +1,13 @@
 //! Processes that are killed in the middle of their work.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use session::{FilesystemStore, Session, SessionManager, SessionStore as _, Timestamp};
 use session_tests::crash::Payload;
+use session_tests::process::wait_until_traced;
 use session_tests::tools;
 
 const WRITER: &str = env!("CARGO_BIN_EXE_store_writer");
@@ -168,24 +169,6 @@ fn killed_at(path: &Path, what: &str, id: &str, call: &str, time: usize) -> bool
     !ended
 }
 
-fn wait_until_traced(process: u32) {
-    let status = PathBuf::from(format!("/proc/{process}/status"));
-    for _ in 0..2000 {
-        let text = std::fs::read_to_string(&status).expect("the process is there");
-        if text.contains("State:\tZ") {
-            // Killed at its very first call, the one that it was waiting in.
-            return;
-        }
-        if !text.contains("TracerPid:\t0\n") {
-            // Attached; what it is to inject is set before it lets the process go on.
-            std::thread::sleep(Duration::from_millis(20));
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("strace did not attach");
-}
-
 async fn signed_out(sessions: &SessionManager<FilesystemStore>) -> String {
     let mut session: Session<Payload> = sessions.create().expect("a session");
     session.fill(1);
@@ -259,162 +242,4 @@ async fn a_destroy_killed_at_any_system_call_leaves_the_session_whole_or_gone() 
         }
     })
     .await;
-}
-
-/// A process that serves the probe, and its address.
-fn serve(folder: &str) -> (std::process::Child, std::net::SocketAddr) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_probe"))
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the probe runs");
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().expect("its output"))
-        .read_line(&mut line)
-        .expect("its address");
-    let address = line.trim().parse().expect("an address");
-    (server, address)
-}
-
-/// Runs `work` while strace is attached to `process` with `arguments`.
-fn traced(process: u32, arguments: &[&str], work: impl FnOnce()) {
-    let mut tracer = Command::new("strace")
-        .args(["-f", "-qq"])
-        .args(arguments)
-        .args(["-p", &process.to_string()])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("strace runs");
-    wait_until_traced(process);
-    work();
-    let tracer_id = i32::try_from(tracer.id()).expect("a pid");
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(tracer_id).expect("a pid"),
-        rustix::process::Signal::INT,
-    )
-    .expect("told");
-    tracer.wait().expect("strace ends");
-}
-
-/// ID-1 [gate]: an id is one call of the operating system's generator, of 32 bytes, and no more are
-/// made than are given out.
-#[test]
-fn an_id_is_one_call_of_the_generator() {
-    if !tools::has("strace", &["-V"]) {
-        return;
-    }
-    let kept = tempfile::tempdir().expect("a folder");
-    let calls = kept.path().join("calls");
-    let (mut server, address) = serve("memory");
-    let arguments = ["-e", "trace=getrandom", "-o"];
-    let arguments = [&arguments[..], &[calls.to_str().expect("UTF-8")]].concat();
-    traced(server.id(), &arguments, || {
-        for _ in 0..50 {
-            let mut visitor = session_tests::client::Client::new(address);
-            visitor.get("/set/a/1");
-            let _ = visitor.id();
-        }
-    });
-    let calls = std::fs::read_to_string(calls).expect("a trace");
-    let of_ids = calls.lines().filter(|call| call.contains(", 32, "));
-    assert_eq!(of_ids.clone().count(), 50, "{calls}");
-    assert!(of_ids.into_iter().all(|call| call.ends_with("= 32")));
-    server.kill().expect("killed");
-    server.wait().expect("ended");
-}
-
-/// ID-2 [gate]: when the operating system gives no random bytes, there is no session, and no weaker
-/// id either. The memory store shows the id alone; on files the temporary's name needs some as well.
-#[tokio::test]
-async fn without_random_bytes_there_is_no_session() {
-    if !tools::has("strace", &["-V"]) {
-        return;
-    }
-    let kept = tempfile::tempdir().expect("a folder");
-    let path = kept.path().join("sessions");
-    for folder in ["memory", path.to_str().expect("UTF-8")] {
-        let (mut server, address) = serve(folder);
-        let visit = || session_tests::client::Client::new(address).get("/set/a/1");
-        for error in ["EIO", "ENOSYS"] {
-            let inject = format!("inject=getrandom:error={error}");
-            let mut arguments = vec!["-o", "/dev/null", "-e", "trace=getrandom,openat"];
-            arguments.extend(["-e", &inject]);
-            if error == "ENOSYS" {
-                // Where a generator looks instead: `/dev/urandom`.
-                arguments.extend(["-e", "inject=openat:error=EACCES"]);
-            }
-            traced(server.id(), &arguments, || {
-                for _ in 0..5 {
-                    let response = visit();
-                    assert_eq!(response.status, 500, "{folder}: {error}");
-                    let cookie = response.header("set-cookie");
-                    assert!(cookie.is_none(), "{folder}: {error}");
-                }
-            });
-        }
-        if folder != "memory" {
-            let store = FilesystemStore::open(&path).expect("a store");
-            assert!(store.list().next().await.is_none(), "a record was made");
-        }
-        assert_eq!(visit().status, 200, "all is well again");
-        server.kill().expect("killed");
-        server.wait().expect("ended");
-    }
-}
-
-/// FS-6 [gate]: nothing is looked at by its path before it is opened: what is checked is what is open.
-#[tokio::test]
-async fn no_file_is_looked_at_before_it_is_opened() {
-    if !tools::has("strace", &["-V"]) {
-        return;
-    }
-    let kept = tempfile::tempdir().expect("a folder");
-    let path = kept.path().join("sessions");
-    let sessions = manager(&path);
-    for what in ["create", "save", "renew", "destroy"] {
-        let id = signed_out(&sessions).await;
-        let seen = kept.path().join(what);
-        let ready = Ready::start(&path, what, &id);
-        let mut tracer = Command::new("strace")
-            .args(["-f", "-qq", "-e", "trace=%file,%desc", "-o"])
-            .arg(&seen)
-            .args(["-p", &ready.child.id().to_string()])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("strace runs");
-        wait_until_traced(ready.child.id());
-        assert!(ready.go(), "{what}");
-        tracer.wait().expect("strace ends");
-        let text = std::fs::read_to_string(&seen).expect("a trace");
-        let of_sessions: Vec<&str> = text
-            .lines()
-            .filter(|line| line.contains(".session"))
-            .collect();
-        assert!(!of_sessions.is_empty(), "{what}: {text}");
-        for line in of_sessions {
-            let call = line.split_whitespace().nth(1).unwrap_or_default();
-            let is_step = ["openat(", "renameat(", "renameat2(", "unlinkat("]
-                .iter()
-                .any(|step| call.starts_with(step));
-            assert!(is_step, "{what}: {line}");
-            // Relative to the folder that was opened, and never through a link.
-            assert!(!line.contains("AT_FDCWD"), "{what}: {line}");
-            if call.starts_with("openat(") {
-                assert!(
-                    line.contains("O_NOFOLLOW") && line.contains("O_CLOEXEC"),
-                    "{line}"
-                );
-            }
-        }
-        // LC-7: the end of a session waits for the disk, at every durability.
-        let synced = text
-            .lines()
-            .any(|line| line.contains("fsync(") && !line.contains("fdatasync("));
-        assert_eq!(
-            synced,
-            matches!(what, "renew" | "destroy"),
-            "{what}: {text}"
-        );
-    }
 }

@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use session::{
-    Created, DecodeError, FilesystemStore, OpenError, Record, Revision, SessionId,
+    Created, DecodeError, Durability, FilesystemStore, OpenError, Record, Revision, SessionId,
     SessionStore as _, StoreError, StoreKey, Swapped, Timestamp, minutes, seconds,
 };
 
@@ -94,6 +96,59 @@ async fn nobody_else_can_read_anything() {
             0
         );
     }
+}
+
+/// FS-1 [gate]: not for a moment either: whatever is there while ten thousand records are saved was
+/// made with its final mode.
+#[tokio::test]
+async fn nothing_is_readable_by_others_for_a_moment() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    let store = FilesystemStore::builder(&path)
+        .durability(Durability::Process)
+        .open()
+        .expect("a store");
+    let is_done = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let (path, is_done) = (path.clone(), Arc::clone(&is_done));
+        std::thread::spawn(move || {
+            let mut seen = std::collections::HashSet::new();
+            while !is_done.load(Ordering::SeqCst) {
+                for entry in walk(&path) {
+                    // It may be gone again.
+                    let Ok(found) = fs::symlink_metadata(&entry) else {
+                        continue;
+                    };
+                    assert_eq!(found.mode() & 0o077, 0, "{}", entry.display());
+                    if entry
+                        .extension()
+                        .is_some_and(|extension| extension == "tmp")
+                    {
+                        seen.insert(entry);
+                    }
+                }
+            }
+            seen.len()
+        })
+    };
+    let keys: Vec<StoreKey> = (0..10).map(|_| key()).collect();
+    for key in &keys {
+        let created = store.create(key, &record(1)).await;
+        assert_eq!(created.expect("created"), Created::Done);
+    }
+    let mut revision = Revision::FIRST;
+    for _ in 0..1000 {
+        for key in &keys {
+            let mut next = record(2);
+            next.revision = revision.next();
+            let swapped = store.update(key, &next, revision).await;
+            assert_eq!(swapped.expect("updated"), Swapped::Done);
+        }
+        revision = revision.next();
+    }
+    is_done.store(true, Ordering::SeqCst);
+    let temporaries = watch.join().expect("all were private");
+    assert!(temporaries > 10, "{temporaries} temporary files seen");
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
@@ -305,6 +360,24 @@ async fn planted_objects_are_neither_followed_nor_read() {
         );
         assert_eq!(fs::read(&target).expect("there"), b"do not touch", "{what}");
     }
+}
+
+/// SR-1 [gate]: a record is data. What other libraries store as a program to be run, a pickle here, is
+/// bytes that cannot be read, and is set aside.
+#[tokio::test]
+async fn a_pickle_is_not_run() {
+    let (kept, path, store) = store();
+    let key = key();
+    let proof = kept.path().join("was-run");
+    let pickle = format!("cos\nsystem\n(S'touch {}'\ntR.", proof.display());
+    fs::write(file(&path, &key), &pickle).expect("written");
+    let loaded = store.load(&key).await;
+    assert!(
+        matches!(loaded, Err(StoreError::Unreadable(_))),
+        "{loaded:?}"
+    );
+    assert!(!proof.exists());
+    assert_eq!(quarantined(&path), [pickle.into_bytes()]);
 }
 
 /// FS-4 [gate]: a file that has a second name may be changed through that one: it is not believed,

@@ -1,10 +1,13 @@
 //! When sessions end, by a clock that only the test moves.
 
+use std::process::Command;
 use std::time::Duration;
 
 use session::{Clock as _, MemoryStore, Timestamp, days, hours, minutes};
 use session_tests::client::Client;
+use session_tests::process::Process;
 use session_tests::server::ProbeServer;
+use session_tests::tools;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -112,6 +115,53 @@ fn a_clock_that_is_set_back_makes_no_session_immortal() {
     let calls = probe.sessions.store().calls();
     assert!(is_alive(&mut visitor));
     assert_eq!(probe.sessions.store().calls().total(), calls.total() + 1);
+}
+
+/// TO-6 [gate]: whole processes whose clocks are behind: no panic, no mass loss, and what they write
+/// is a good record for the others. TO-9: clocks that differ by minutes end nothing.
+#[test]
+fn a_process_whose_clock_is_behind_serves_the_sessions_of_the_others() {
+    if !tools::has("faketime", &["-f", "-1d", "true"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().join("sessions");
+    let serve = |offset: &str| {
+        Process::start(
+            Command::new("faketime")
+                .args(["-f", offset, env!("CARGO_BIN_EXE_probe")])
+                .arg(&folder)
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        )
+    };
+    let right = serve("+0");
+    for (offset, is_minor) in [
+        ("-90s", true),
+        ("+90s", true),
+        ("-1d", false),
+        ("-3650d", false),
+    ] {
+        let mut visitor = Client::new(right.address);
+        visitor.get("/login/alice");
+        let other = serve(offset);
+        let mut behind = Client::holding(other.address, &visitor.id());
+        assert!(is_alive(&mut behind), "{offset}");
+        assert_eq!(behind.get("/set/a/there").status, 200, "{offset}");
+        assert!(
+            behind.get("/who").text().contains("\na=there\n"),
+            "{offset}"
+        );
+        // Where the clock is right, a session that was last used a day ago is over.
+        assert_eq!(is_alive(&mut visitor), is_minor, "{offset}");
+        assert_eq!(visitor.get("/login/bob").status, 200, "{offset}");
+        assert!(is_alive(&mut visitor), "{offset}");
+    }
+    let ahead = serve("+30d");
+    let mut visitor = Client::new(right.address);
+    visitor.get("/login/alice");
+    let mut later = Client::holding(ahead.address, &visitor.id());
+    assert!(!is_alive(&mut later));
+    assert!(is_alive(&mut visitor), "a load ends nothing");
 }
 
 /// TO-7: a clock that is wrong for a moment does not have the sweeper end every session.

@@ -1,0 +1,194 @@
+//! What a server asks of the operating system, and what it does when it is refused or kept waiting.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use session::{FilesystemStore, SessionStore as _};
+use session_tests::client::Client;
+use session_tests::process::{Process, traced};
+use session_tests::tools;
+
+fn serve(folder: &str) -> Process {
+    Process::start(Command::new(env!("CARGO_BIN_EXE_probe")).arg(folder))
+}
+
+/// ID-1 [gate]: an id is one call of the operating system's generator, of 32 bytes, and no more are
+/// made than are given out.
+#[test]
+fn an_id_is_one_call_of_the_generator() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let calls = kept.path().join("calls");
+    let server = serve("memory");
+    let arguments = ["-e", "trace=getrandom", "-o"];
+    let arguments = [&arguments[..], &[calls.to_str().expect("UTF-8")]].concat();
+    traced(server.id(), &arguments, || {
+        for _ in 0..50 {
+            let mut visitor = Client::new(server.address);
+            visitor.get("/set/a/1");
+            let _ = visitor.id();
+        }
+    });
+    let calls = std::fs::read_to_string(calls).expect("a trace");
+    let of_ids = calls.lines().filter(|call| call.contains(", 32, "));
+    assert_eq!(of_ids.clone().count(), 50, "{calls}");
+    assert!(of_ids.into_iter().all(|call| call.ends_with("= 32")));
+}
+
+/// ID-2 [gate]: when the operating system gives no random bytes, there is no session, and no weaker
+/// id either. The memory store shows the id alone; on files the temporary's name needs some as well.
+#[tokio::test]
+async fn without_random_bytes_there_is_no_session() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    for folder in ["memory", path.to_str().expect("UTF-8")] {
+        let server = serve(folder);
+        let visit = || Client::new(server.address).get("/set/a/1");
+        for error in ["EIO", "ENOSYS"] {
+            let inject = format!("inject=getrandom:error={error}");
+            let mut arguments = vec!["-o", "/dev/null", "-e", "trace=getrandom,openat"];
+            arguments.extend(["-e", &inject]);
+            if error == "ENOSYS" {
+                // Where a generator looks instead: `/dev/urandom`.
+                arguments.extend(["-e", "inject=openat:error=EACCES"]);
+            }
+            traced(server.id(), &arguments, || {
+                for _ in 0..5 {
+                    let response = visit();
+                    assert_eq!(response.status, 500, "{folder}: {error}");
+                    let cookie = response.header("set-cookie");
+                    assert!(cookie.is_none(), "{folder}: {error}");
+                }
+            });
+        }
+        if folder != "memory" {
+            let store = FilesystemStore::open(&path).expect("a store");
+            assert!(store.list().next().await.is_none(), "a record was made");
+        }
+        assert_eq!(visit().status, 200, "all is well again");
+    }
+}
+
+/// FS-6 [gate]: nothing is looked at by its path before it is opened: what is checked is what is open.
+#[test]
+fn no_file_is_looked_at_before_it_is_opened() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().join("sessions");
+    let server = serve(folder.to_str().expect("UTF-8"));
+    let mut visitor = Client::new(server.address);
+    for (what, path) in [
+        ("create", "/set/a/1"),
+        ("save", "/set/a/2"),
+        ("read", "/who"),
+        ("renew", "/renew"),
+        ("destroy", "/logout"),
+    ] {
+        let calls = calls(&kept.path().join(what), &server, || {
+            assert_eq!(visitor.get(path).status, 200);
+        });
+        let of_sessions = calls.lines().filter(|call| call.contains(".session"));
+        assert!(of_sessions.clone().count() > 0, "{what}: {calls}");
+        for line in of_sessions {
+            let call = line.split_whitespace().nth(1).unwrap_or_default();
+            let is_step = ["openat(", "renameat(", "renameat2(", "unlinkat("]
+                .iter()
+                .any(|step| call.starts_with(step));
+            assert!(is_step, "{what}: {line}");
+            // Relative to the folder that was opened, and never through a link.
+            assert!(!line.contains("AT_FDCWD"), "{what}: {line}");
+            let is_guarded = line.contains("O_NOFOLLOW") && line.contains("O_CLOEXEC");
+            assert!(is_guarded || !call.starts_with("openat("), "{line}");
+        }
+        // LC-7: the end of a session waits for the disk, at every durability.
+        let synced = calls
+            .lines()
+            .any(|call| call.contains("fsync(") && !call.contains("fdatasync("));
+        assert_eq!(
+            synced,
+            matches!(what, "renew" | "destroy"),
+            "{what}: {calls}"
+        );
+    }
+}
+
+/// The calls about files that `server` makes meanwhile.
+fn calls(seen: &Path, server: &Process, work: impl FnOnce()) -> String {
+    let arguments = ["-e", "trace=%file,%desc", "-o"];
+    let arguments = [&arguments[..], &[seen.to_str().expect("UTF-8")]].concat();
+    traced(server.id(), &arguments, work);
+    std::fs::read_to_string(seen).expect("a trace")
+}
+
+/// AV-3: a disk that takes two seconds for each sync holds up those who write, and nobody else.
+#[test]
+fn a_slow_disk_does_not_stall_the_others() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let server = serve(kept.path().join("sessions").to_str().expect("UTF-8"));
+    let arguments = ["-o", "/dev/null", "-e", "trace=fdatasync"];
+    let arguments = [&arguments[..], &["-e", "inject=fdatasync:delay_enter=2s"]].concat();
+    let mut reader = Client::new(server.address);
+    reader.get("/set/a/1");
+    traced(server.id(), &arguments, || {
+        std::thread::scope(|scope| {
+            let started = Instant::now();
+            let writers: Vec<_> = (0..64)
+                .map(|_| scope.spawn(|| Client::new(server.address).get("/set/a/1").status))
+                .collect();
+            std::thread::sleep(Duration::from_millis(200));
+            for _ in 0..200 {
+                assert_eq!(reader.get("/noop").status, 200);
+                assert_eq!(reader.get("/who").status, 200);
+            }
+            assert!(writers.iter().all(|writer| !writer.is_finished()));
+            assert!(started.elapsed() < Duration::from_secs(2));
+            for writer in writers {
+                // Those of one stripe wait for each other, for two seconds at the most.
+                let status = writer.join().expect("answered");
+                assert!(status == 200 || status == 503, "{status}");
+            }
+        });
+    });
+}
+
+/// AV-9: a process that has no file handles left answers with errors, and is well again when it has.
+#[test]
+fn out_of_file_handles_is_an_error_and_heals() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let server = serve(kept.path().join("sessions").to_str().expect("UTF-8"));
+    let mut visitor = Client::new(server.address);
+    visitor.get("/login/alice");
+    let id = visitor.id();
+    let arguments = ["-o", "/dev/null", "-e", "trace=openat"];
+    for error in ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EIO"] {
+        let inject = format!("inject=openat:error={error}");
+        let arguments = [&arguments[..], &["-e", &inject]].concat();
+        traced(server.id(), &arguments, || {
+            for path in ["/who", "/set/a/1", "/login/bob", "/logout"] {
+                let response = visitor.get(path);
+                assert!(matches!(response.status, 500 | 503), "{error}: {path}");
+                assert!(response.header("set-cookie").is_none(), "{error}: {path}");
+            }
+            assert_eq!(visitor.get("/noop").status, 200);
+        });
+        assert!(
+            visitor.get("/who").text().contains("user=alice\n"),
+            "{error}"
+        );
+        assert_eq!(visitor.id(), id);
+    }
+}
