@@ -12,6 +12,8 @@ pub(crate) fn check(model: &Model, input: &DeriveInput, context: &mut Context) {
     no_lifetimes(input, context);
     no_borrowed_fields(model, context);
     skipped_fields_have_no_stored_form(model, context);
+    settled_in_one_way(model, context);
+    one_index(model, context);
     stored_names_differ(model, context);
     accessors_differ(model, context);
     companion_differs_from_struct(model, context);
@@ -51,6 +53,12 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
             attributes.rename.as_ref().map(|given| &given.word),
             attributes.with.as_ref().map(|given| &given.word),
             attributes.rotate.as_ref().map(|given| &given.word),
+            attributes.index.as_ref().map(|given| &given.word),
+            attributes.flash.as_ref().map(|given| &given.word),
+            attributes.ttl.as_ref().map(|given| &given.word),
+            attributes.merge.as_ref().map(|given| &given.word),
+            attributes.on_conflict.as_ref().map(|given| &given.word),
+            attributes.group.as_ref().map(|given| &given.word),
         ];
         let aliases = attributes.aliases.iter().map(|given| &given.word);
         for word in words.into_iter().flatten().chain(aliases) {
@@ -61,6 +69,77 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
                 ),
             );
         }
+    }
+}
+
+/// What happens to a field that two requests change is said once.
+fn settled_in_one_way(model: &Model, context: &mut Context) {
+    for field in &model.fields {
+        let attributes = &field.attributes;
+        let merge = attributes.merge.as_ref().map(|given| &given.word);
+        let on_conflict = attributes.on_conflict.as_ref().map(|given| &given.word);
+        let group = attributes.group.as_ref().map(|given| &given.word);
+        let flash = attributes.flash.as_ref().map(|given| &given.word);
+        let ttl = attributes.ttl.as_ref().map(|given| &given.word);
+        let index = attributes.index.as_ref().map(|given| &given.word);
+        for (first, second, why) in [
+            (
+                merge,
+                on_conflict,
+                "a concurrent change is either merged or settled by this",
+            ),
+            (
+                merge,
+                group,
+                "the fields of a group are settled as one, not merged one by one",
+            ),
+            (
+                flash,
+                on_conflict,
+                "a flash is taken by whoever reads it first",
+            ),
+            (
+                flash,
+                group,
+                "a flash is taken alone, the fields of a group change together",
+            ),
+            (
+                ttl,
+                group,
+                "the fields of a group change together, this one would end alone",
+            ),
+            (
+                ttl,
+                index,
+                "the session would be found under a value that has run out",
+            ),
+            (
+                flash,
+                index,
+                "the session would be found under a value that has been taken",
+            ),
+        ] {
+            if let (Some(first), Some(second)) = (first, second) {
+                context.error(
+                    second,
+                    format_args!("`{first}` and `{second}` exclude each other: {why}. Remove one"),
+                );
+            }
+        }
+    }
+}
+
+/// A session is one owner's.
+fn one_index(model: &Model, context: &mut Context) {
+    let indexes = model
+        .fields
+        .iter()
+        .filter_map(|field| field.attributes.index.as_ref());
+    for second in indexes.skip(1) {
+        context.error(
+            &second.word,
+            "a session is found by one field, and another one is the `index` already: remove one",
+        );
     }
 }
 
@@ -96,7 +175,7 @@ fn accessors_differ(model: &Model, context: &mut Context) {
     let mut taken: HashMap<String, String> = HashMap::new();
     for field in &model.fields {
         let owner = field.name.unraw().to_string();
-        for accessor in [&field.setter, &field.mutator] {
+        for accessor in field.accessors() {
             let accessor = accessor.to_string();
             if let Some(other) = taken.insert(accessor.clone(), owner.clone()) {
                 context.error(

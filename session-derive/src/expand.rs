@@ -4,9 +4,9 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{GenericParam, Generics, WhereClause, parse_quote};
+use syn::{GenericParam, Generics, Path, WhereClause, parse_quote};
 
-use crate::model::{Field, Model, Stored};
+use crate::model::{Field, Model, Settle, Stored, Timed};
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let companion = companion(model);
@@ -36,6 +36,7 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
     let (_, arguments, where_clause) = generics.split_for_impl();
     let parameters = &generics.params;
     let words = Literal::usize_unsuffixed(model.stored().count().div_ceil(64));
+    let timed = Literal::usize_unsuffixed(model.timed().count());
     let doc = format!(
         "What a `Session<{}>` derefs to: the [`{}`] itself, to be read, and the methods that change \
          its fields and mark what they change.",
@@ -45,7 +46,7 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
     quote! {
         #[doc = #doc]
         #visibility struct #companion<#parameters> #where_clause {
-            __session: #private::State<#name #arguments, #words>,
+            __session: #private::State<#name #arguments, #words, #timed>,
         }
     }
 }
@@ -54,7 +55,7 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
 fn accessors(model: &Model) -> TokenStream {
     let companion = &model.companion;
     let (parameters, arguments, where_clause) = model.generics.split_for_impl();
-    let methods = model.fields.iter().map(accessors_of);
+    let methods = model.fields.iter().map(|field| accessors_of(model, field));
     quote! {
         #[automatically_derived]
         #[allow(dead_code, deprecated)]
@@ -64,7 +65,7 @@ fn accessors(model: &Model) -> TokenStream {
     }
 }
 
-fn accessors_of(field: &Field) -> TokenStream {
+fn accessors_of(model: &Model, field: &Field) -> TokenStream {
     let Field {
         name,
         visibility,
@@ -93,6 +94,7 @@ fn accessors_of(field: &Field) -> TokenStream {
         }
         None => quote!(self.__session.unmarked()),
     };
+    let (taker, time_left) = (taker(model, field), time_left(field));
     quote! {
         #(#docs)*
         #paragraph
@@ -111,7 +113,82 @@ fn accessors_of(field: &Field) -> TokenStream {
         #visibility fn #mutator(&mut self) -> &mut #ty {
             &mut #data.#name
         }
+
+        #taker
+        #time_left
     }
+}
+
+/// `take_<field>`, for a flash.
+fn taker(model: &Model, field: &Field) -> Option<TokenStream> {
+    let Field {
+        name,
+        visibility,
+        ty,
+        docs,
+        deprecated,
+        taker,
+        stored,
+        ..
+    } = field;
+    let private = &model.private;
+    let taker = taker.as_ref()?;
+    let bit = Literal::usize_unsuffixed(stored.as_ref()?.bit);
+    let plain = name.unraw();
+    let paragraph = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+    let doc = format!(
+        "Takes `{plain}`, so that it is shown once. Marks it as changed if there is something to take."
+    );
+    let is_empty = quote_spanned! {at(ty.span())=>
+        #private::FlashValue::is_empty(&self.__session.data().#name)
+    };
+    Some(quote! {
+        #(#docs)*
+        #paragraph
+        #[doc = #doc]
+        #deprecated
+        #[inline]
+        #[must_use = "what has been taken is not shown again"]
+        #visibility fn #taker(&mut self) -> #ty {
+            if #is_empty {
+                return ::core::default::Default::default();
+            }
+            ::core::mem::take(&mut self.__session.mark(#bit).#name)
+        }
+    })
+}
+
+/// `expires_in_<field>`, for a field that falls back to its default by itself.
+fn time_left(field: &Field) -> Option<TokenStream> {
+    let visibility = &field.visibility;
+    let Stored { bit, timed, .. } = field.stored.as_ref()?;
+    let Timed {
+        index,
+        ttl,
+        accessor,
+    } = timed.as_ref()?;
+    let (bit, index) = (
+        Literal::usize_unsuffixed(*bit),
+        Literal::usize_unsuffixed(*index),
+    );
+    let seconds = Literal::u64_unsuffixed(ttl.as_secs());
+    let doc = format!(
+        "How long `{}` will last before it falls back to its default, as of when the session was \
+         read; `None` when it is not set.",
+        field.name.unraw()
+    );
+    let deprecated = &field.deprecated;
+    Some(quote! {
+        #[doc = #doc]
+        #deprecated
+        #[must_use]
+        #visibility fn #accessor(&self) -> ::core::option::Option<::core::time::Duration> {
+            if self.__session.is_marked(#bit) {
+                return ::core::option::Option::Some(::core::time::Duration::from_secs(#seconds));
+            }
+            self.__session.time_left(#index)
+        }
+    })
 }
 
 /// Reads go through to the struct; there is no way to write through.
@@ -180,7 +257,13 @@ fn session_data(model: &Model) -> TokenStream {
     } = model;
     let (parameters, arguments, _) = model.generics.split_for_impl();
     let where_clause = storable(model);
-    let fields = model.stored().map(|(_, stored)| descriptor(model, stored));
+    let fields = model
+        .stored()
+        .map(|(field, stored)| descriptor(model, field, stored));
+    let times = model.timed().map(|(stored, _)| {
+        let bit = Literal::usize_unsuffixed(stored.bit);
+        quote!(reader.time_left(&Self::FIELDS[#bit]))
+    });
     let start = quote_spanned! {at(name.span())=>
         <#name #arguments as ::core::default::Default>::default()
     };
@@ -220,7 +303,7 @@ fn session_data(model: &Model) -> TokenStream {
                 let #mutable data = #start;
                 #(#starts)*
                 #(#reads)*
-                Self { __session: #private::State::new(data) }
+                Self { __session: #private::State::new(data, [#(#times),*]) }
             }
 
             fn overlay(&self, #writer: &mut #private::Writer<'_>) {
@@ -241,12 +324,62 @@ fn session_data(model: &Model) -> TokenStream {
     }
 }
 
-fn descriptor(model: &Model, stored: &Stored) -> TokenStream {
+fn descriptor(model: &Model, field: &Field, stored: &Stored) -> TokenStream {
     let private = &model.private;
     let Stored { name, aliases, .. } = stored;
     let aliases = (!aliases.is_empty()).then(|| quote!(.aliases(&[#(#aliases),*])));
     let rotate = stored.rotates.then(|| quote!(.rotate()));
-    quote!(#private::Field::new(#name) #aliases #rotate)
+    let flash = stored.is_flash.then(|| quote!(.flash()));
+    let ttl = stored.timed.as_ref().map(|timed| {
+        let seconds = Literal::u64_unsuffixed(timed.ttl.as_secs());
+        quote!(.ttl(::core::time::Duration::from_secs(#seconds)))
+    });
+    let group = stored.group.as_ref().map(|group| quote!(.group(#group)));
+    let on_conflict = match &stored.on_conflict {
+        Settle::LaterWins => None,
+        Settle::Reject => Some(quote!(.reject())),
+        Settle::Merge(function) => {
+            let merge = merge(model, field, stored, function);
+            Some(quote!(.merge(#merge)))
+        }
+    };
+    quote!(#private::Field::new(#name) #aliases #rotate #flash #ttl #group #on_conflict)
+}
+
+/// The field's merge function, of encoded values.
+fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> TokenStream {
+    let (struct_name, private) = (&model.name, &model.private);
+    let (_, arguments, _) = model.generics.split_for_impl();
+    let Field { name, ty, .. } = field;
+    let default = match &field.starts_from {
+        Some(value) => quote!(#value),
+        None => quote!(<#struct_name #arguments as ::core::default::Default>::default().#name),
+    };
+    let (deserialize, serialize) = match &stored.with {
+        None => (
+            quote!(<#ty as #private::Deserialize<'_>>::deserialize(deserializer)),
+            quote!(<#ty as #private::Serialize>::serialize(value, serializer)),
+        ),
+        Some(with) => (
+            quote!(#with::deserialize(deserializer)),
+            quote!(#with::serialize(value, serializer)),
+        ),
+    };
+    let function = quote_spanned! {at(function.span())=>
+        let merge: fn(&#ty, #ty, #ty) -> #ty = #function;
+    };
+    quote! {
+        |sides| {
+            #function
+            #private::merge_encoded::<#ty>(
+                sides,
+                || #default,
+                |deserializer| #deserialize,
+                |value, serializer| #serialize,
+                merge,
+            )
+        }
+    }
 }
 
 fn read(field: &Field, stored: &Stored) -> TokenStream {
@@ -265,6 +398,13 @@ fn read(field: &Field, stored: &Stored) -> TokenStream {
 }
 
 fn write(field: &Field, stored: &Stored) -> TokenStream {
+    let index = stored.is_index.then(|| {
+        let name = &field.name;
+        let bit = Literal::usize_unsuffixed(stored.bit);
+        quote_spanned! {at(field.ty.span())=>
+            writer.index(&Self::FIELDS[#bit], &data.#name);
+        }
+    });
     let name = &field.name;
     let bit = Literal::usize_unsuffixed(stored.bit);
     let write = match &stored.with {
@@ -280,6 +420,7 @@ fn write(field: &Field, stored: &Stored) -> TokenStream {
     quote! {
         if self.__session.is_marked(#bit) {
             #write
+            #index
         }
     }
 }

@@ -98,10 +98,19 @@ fn accessors(fields: &[Field]) -> Vec<TokenStream> {
     let mut methods = Vec::new();
     for field in fields {
         let (visibility, ty) = (&field.visibility, &field.ty);
-        for (method, signature) in [
-            (&field.setter, quote!((&mut self, value: #ty))),
-            (&field.mutator, quote!((&mut self) -> &mut #ty)),
-        ] {
+        let methods_of_field = field.accessors().map(|method| {
+            let signature = if *method == field.setter {
+                quote!((&mut self, value: #ty))
+            } else if *method == field.mutator {
+                quote!((&mut self) -> &mut #ty)
+            } else if Some(method) == field.taker.as_ref() {
+                quote!((&mut self) -> #ty)
+            } else {
+                quote!((&self) -> ::core::option::Option<::core::time::Duration>)
+            };
+            (method, signature)
+        });
+        for (method, signature) in methods_of_field {
             if taken.contains(&method) {
                 continue;
             }

@@ -1,5 +1,7 @@
 //! What is to be generated for a struct.
 
+use std::time::Duration;
+
 use quote::format_ident;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
@@ -9,7 +11,7 @@ use syn::{
 };
 
 use crate::context::Context;
-use crate::parse::{FieldAttributes, StructAttributes};
+use crate::parse::{FieldAttributes, OnConflict, StructAttributes};
 
 /// A struct with named fields.
 pub(crate) struct Model {
@@ -31,6 +33,8 @@ pub(crate) struct Field {
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) setter: Ident,
     pub(crate) mutator: Ident,
+    /// Takes the value of a flash field.
+    pub(crate) taker: Option<Ident>,
     pub(crate) starts_from: Option<Expr>,
     pub(crate) is_secret: bool,
     /// `None` when it is skipped.
@@ -46,6 +50,28 @@ pub(crate) struct Stored {
     pub(crate) aliases: Vec<String>,
     pub(crate) with: Option<Path>,
     pub(crate) rotates: bool,
+    pub(crate) is_index: bool,
+    pub(crate) is_flash: bool,
+    pub(crate) timed: Option<Timed>,
+    pub(crate) on_conflict: Settle,
+    /// With the struct's prefix.
+    pub(crate) group: Option<String>,
+}
+
+/// A field that falls back to its default by itself.
+pub(crate) struct Timed {
+    /// Which of them it is.
+    pub(crate) index: usize,
+    pub(crate) ttl: Duration,
+    /// Tells how long it will last.
+    pub(crate) accessor: Ident,
+}
+
+/// What happens when others have changed the field since it was read.
+pub(crate) enum Settle {
+    LaterWins,
+    Reject,
+    Merge(Path),
 }
 
 impl Model {
@@ -53,12 +79,16 @@ impl Model {
     pub(crate) fn new(input: &DeriveInput, context: &mut Context) -> Option<Self> {
         let attributes = StructAttributes::parse(&input.attrs, context);
         let named = named_fields(input, context)?;
-        let prefix = attributes.prefix.map(|prefix| prefix.value.value());
+        let mut surroundings = Surroundings {
+            prefix: attributes.prefix.map(|prefix| prefix.value.value()),
+            on_conflict: attributes.on_conflict.map(|given| given.value),
+            stored: 0,
+            timed: 0,
+        };
         let mut fields: Vec<Field> = Vec::new();
-        let mut bits = 0..;
         for field in named {
             let attributes = FieldAttributes::parse(&field.attrs, context);
-            fields.extend(Field::new(field, attributes, prefix.as_deref(), &mut bits));
+            fields.extend(Field::new(field, attributes, &mut surroundings));
         }
         let krate: Path = attributes
             .krate
@@ -76,6 +106,12 @@ impl Model {
         })
     }
 
+    /// Those of the stored fields that fall back to their default by themselves.
+    pub(crate) fn timed(&self) -> impl Iterator<Item = (&Stored, &Timed)> {
+        self.stored()
+            .filter_map(|(_, stored)| Some((stored, stored.timed.as_ref()?)))
+    }
+
     /// The fields that are stored.
     pub(crate) fn stored(&self) -> impl Iterator<Item = (&Field, &Stored)> {
         self.fields
@@ -84,35 +120,88 @@ impl Model {
     }
 }
 
+/// What a field has to know of its struct.
+struct Surroundings {
+    prefix: Option<String>,
+    on_conflict: Option<OnConflict>,
+    stored: usize,
+    timed: usize,
+}
+
+impl Surroundings {
+    fn prefixed(&self, name: String) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}.{name}"),
+            None => name,
+        }
+    }
+}
+
+impl Stored {
+    fn new(name: &Ident, attributes: &FieldAttributes, surroundings: &mut Surroundings) -> Self {
+        let plain = name.unraw();
+        let own = match &attributes.rename {
+            Some(rename) => rename.value.value(),
+            None => plain.to_string(),
+        };
+        let timed = attributes.ttl.as_ref().map(|ttl| Timed {
+            index: next(&mut surroundings.timed),
+            ttl: ttl.value,
+            accessor: format_ident!("expires_in_{plain}", span = name.span()),
+        });
+        let aliases = attributes.aliases.iter().map(|alias| alias.value.value());
+        let group = attributes.group.as_ref().map(|group| group.value.value());
+        Stored {
+            bit: next(&mut surroundings.stored),
+            name: surroundings.prefixed(own),
+            aliases: aliases.collect(),
+            with: attributes.with.as_ref().map(|with| with.value.clone()),
+            rotates: attributes.rotate.is_some(),
+            is_index: attributes.index.is_some(),
+            is_flash: attributes.flash.is_some(),
+            timed,
+            on_conflict: settle(attributes, surroundings.on_conflict),
+            group: group.map(|group| surroundings.prefixed(group)),
+        }
+    }
+}
+
+fn next(count: &mut usize) -> usize {
+    let number = *count;
+    *count += 1;
+    number
+}
+
+/// What the field says, or else what its struct says; a flash is settled by being taken.
+fn settle(attributes: &FieldAttributes, of_struct: Option<OnConflict>) -> Settle {
+    if let Some(merge) = &attributes.merge {
+        return Settle::Merge(merge.value.clone());
+    }
+    let of_struct = of_struct.filter(|_| attributes.flash.is_none());
+    let of_field = attributes.on_conflict.as_ref().map(|given| given.value);
+    match of_field.or(of_struct) {
+        Some(OnConflict::Reject) => Settle::Reject,
+        Some(OnConflict::LaterWins) | None => Settle::LaterWins,
+    }
+}
+
 impl Field {
     fn new(
         field: &syn::Field,
         attributes: FieldAttributes,
-        prefix: Option<&str>,
-        bits: &mut impl Iterator<Item = usize>,
+        surroundings: &mut Surroundings,
     ) -> Option<Self> {
         let name = field.ident.clone()?;
         let plain = name.unraw();
-        let stored = attributes.skip.is_none().then(|| {
-            let own = attributes
-                .rename
-                .as_ref()
-                .map_or_else(|| plain.to_string(), |rename| rename.value.value());
-            Stored {
-                bit: bits.next().unwrap_or_default(),
-                name: prefix.map_or_else(|| own.clone(), |prefix| format!("{prefix}.{own}")),
-                aliases: attributes
-                    .aliases
-                    .iter()
-                    .map(|alias| alias.value.value())
-                    .collect(),
-                with: attributes.with.as_ref().map(|with| with.value.clone()),
-                rotates: attributes.rotate.is_some(),
-            }
-        });
+        let stored = match attributes.skip {
+            Some(_) => None,
+            None => Some(Stored::new(&name, &attributes, surroundings)),
+        };
         Some(Field {
             setter: format_ident!("set_{plain}", span = name.span()),
             mutator: format_ident!("{plain}_mut", span = name.span()),
+            taker: (attributes.flash.is_some())
+                .then(|| format_ident!("take_{plain}", span = name.span())),
             name,
             visibility: field.vis.clone(),
             ty: field.ty.clone(),
@@ -127,6 +216,18 @@ impl Field {
             stored,
             attributes,
         })
+    }
+
+    /// The names of the methods that are made for it.
+    pub(crate) fn accessors(&self) -> impl Iterator<Item = &Ident> {
+        let timed = self
+            .stored
+            .as_ref()
+            .and_then(|stored| stored.timed.as_ref());
+        [&self.setter, &self.mutator]
+            .into_iter()
+            .chain(&self.taker)
+            .chain(timed.map(|timed| &timed.accessor))
     }
 }
 

@@ -1,6 +1,8 @@
 //! From the tokens of `#[session(…)]` to typed attributes. What they mean together is not looked
 //! at here.
 
+use std::time::Duration;
+
 use proc_macro2::TokenTree;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
@@ -9,14 +11,22 @@ use syn::{Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Meta, Path, To
 
 use crate::context::Context;
 
-const ON_FIELD: &str = "`rotate`, `secret`, `rename = \"…\"`, `alias = \"…\"`, `default`, \
+const ON_FIELD: &str = "`rotate`, `index`, `flash`, `ttl = \"…\"`, `secret`, `merge = …`, \
+     `on_conflict = \"…\"`, `group = \"…\"`, `rename = \"…\"`, `alias = \"…\"`, `default`, \
      `default = …`, `with = …` and `skip`";
-const ON_STRUCT: &str = "`prefix = \"…\"`, `companion = …` and `crate = …`";
+const ON_STRUCT: &str = "`prefix = \"…\"`, `on_conflict = \"…\"`, `companion = …` and `crate = …`";
 
 /// An attribute with the word that it began with, which errors point at.
 pub(crate) struct Given<T> {
     pub(crate) word: Ident,
     pub(crate) value: T,
+}
+
+/// What a save does about a field that others have changed since it was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnConflict {
+    LaterWins,
+    Reject,
 }
 
 /// What a field's attributes say.
@@ -25,6 +35,12 @@ pub(crate) struct FieldAttributes {
     pub(crate) rotate: Option<Given<()>>,
     pub(crate) secret: Option<Given<()>>,
     pub(crate) skip: Option<Given<()>>,
+    pub(crate) index: Option<Given<()>>,
+    pub(crate) flash: Option<Given<()>>,
+    pub(crate) ttl: Option<Given<Duration>>,
+    pub(crate) merge: Option<Given<Path>>,
+    pub(crate) on_conflict: Option<Given<OnConflict>>,
+    pub(crate) group: Option<Given<LitStr>>,
     pub(crate) rename: Option<Given<LitStr>>,
     pub(crate) aliases: Vec<Given<LitStr>>,
     pub(crate) default: Option<Given<Option<Expr>>>,
@@ -35,6 +51,7 @@ pub(crate) struct FieldAttributes {
 #[derive(Default)]
 pub(crate) struct StructAttributes {
     pub(crate) prefix: Option<Given<LitStr>>,
+    pub(crate) on_conflict: Option<Given<OnConflict>>,
     pub(crate) companion: Option<Given<Ident>>,
     pub(crate) krate: Option<Given<Path>>,
 }
@@ -47,6 +64,14 @@ impl FieldAttributes {
                 "rotate" => flag(&mut parsed.rotate, word, value, context),
                 "secret" => flag(&mut parsed.secret, word, value, context),
                 "skip" => flag(&mut parsed.skip, word, value, context),
+                "index" => flag(&mut parsed.index, word, value, context),
+                "flash" => flag(&mut parsed.flash, word, value, context),
+                "ttl" => once(&mut parsed.ttl, word, value, context, time_to_live),
+                "merge" => once(&mut parsed.merge, word, value, context, |word, value| {
+                    path(word, value, "session::merge::sum")
+                }),
+                "on_conflict" => once(&mut parsed.on_conflict, word, value, context, on_conflict),
+                "group" => once(&mut parsed.group, word, value, context, stored_name),
                 "rename" => once(&mut parsed.rename, word, value, context, stored_name),
                 "alias" => {
                     let mut alias = None;
@@ -75,16 +100,17 @@ impl StructAttributes {
         let mut parsed = StructAttributes::default();
         for Item { word, value } in items(attributes, context) {
             match word.to_string().as_str() {
+                "on_conflict" => once(&mut parsed.on_conflict, word, value, context, on_conflict),
                 "prefix" => once(&mut parsed.prefix, word, value, context, stored_name),
                 "companion" => once(&mut parsed.companion, word, value, context, type_name),
                 "crate" => once(&mut parsed.krate, word, value, context, |word, value| {
                     path(word, value, "::my::session")
                 }),
-                "rotate" | "secret" | "skip" | "rename" | "alias" | "default" | "with" => context
-                    .error(
-                        &word,
-                        format_args!("`{word}` goes on a field, not on the struct"),
-                    ),
+                "rotate" | "index" | "flash" | "ttl" | "secret" | "merge" | "group" | "skip"
+                | "rename" | "alias" | "default" | "with" => context.error(
+                    &word,
+                    format_args!("`{word}` goes on a field, not on the struct"),
+                ),
                 _ => unknown(&word, "the struct", ON_STRUCT, context),
             }
         }
@@ -173,36 +199,97 @@ fn once<T>(
     }
 }
 
-fn stored_name(word: &Ident, value: Option<Expr>) -> syn::Result<LitStr> {
-    let wrong = |tokens: &dyn quote::ToTokens| {
-        syn::Error::new_spanned(
-            tokens,
-            format_args!("`{word}` takes a name in quotes: `{word} = \"name\"`"),
-        )
-    };
-    match value {
-        Some(Expr::Lit(ExprLit {
-            lit: Lit::Str(name),
-            ..
-        })) if !name.value().is_empty() => Ok(name),
-        Some(value) => Err(wrong(&value)),
-        None => Err(wrong(word)),
+fn on_conflict(word: &Ident, value: Option<Expr>) -> syn::Result<OnConflict> {
+    let text = string(value.as_ref());
+    match text.as_ref().map(LitStr::value).as_deref() {
+        Some("reject") => Ok(OnConflict::Reject),
+        Some("later-wins") => Ok(OnConflict::LaterWins),
+        _ => Err(wrong(
+            word,
+            value,
+            "takes `\"reject\"`, so that a concurrent change is an error, or `\"later-wins\"`, which is \
+             what happens without it",
+        )),
     }
 }
 
-fn path(word: &Ident, value: Option<Expr>, example: &str) -> syn::Result<Path> {
-    let wrong = |tokens: &dyn quote::ToTokens| {
-        syn::Error::new_spanned(
-            tokens,
-            format_args!("`{word}` takes a path without quotes: `{word} = {example}`"),
+/// A number and a unit, or several of them: `"90s"`, `"10m"`, `"1h 30m"`, `"7d"`.
+fn time_to_live(word: &Ident, value: Option<Expr>) -> syn::Result<Duration> {
+    let text = string(value.as_ref());
+    let duration = text.as_ref().and_then(|text| duration(&text.value()));
+    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| {
+        wrong(
+            word,
+            value,
+            "takes a time in seconds, minutes, hours or days: `\"90s\"`, `\"10m\"`, `\"1h 30m\"`, \
+             `\"7d\"`",
         )
-    };
+    })
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let mut total: Option<u64> = None;
+    for part in text.split_inclusive(|c: char| c.is_ascii_alphabetic()) {
+        let part = part.trim_start();
+        let (number, unit) = part.split_at_checked(part.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return None,
+        };
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u64 = digits.then(|| number.parse().ok()).flatten()?;
+        total = Some(
+            total
+                .unwrap_or(0)
+                .checked_add(number.checked_mul(seconds)?)?,
+        );
+    }
+    total.map(Duration::from_secs)
+}
+
+fn string(value: Option<&Expr>) -> Option<LitStr> {
+    match value {
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        })) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// The error for a value that `word` does not take; on the word where there is no value.
+fn wrong(word: &Ident, value: Option<Expr>, takes: &str) -> syn::Error {
+    let message = format!("`{word}` {takes}");
+    match value {
+        Some(value) => syn::Error::new_spanned(value, message),
+        None => syn::Error::new_spanned(word, message),
+    }
+}
+
+fn stored_name(word: &Ident, value: Option<Expr>) -> syn::Result<LitStr> {
+    string(value.as_ref())
+        .filter(|name| !name.value().is_empty())
+        .ok_or_else(|| {
+            wrong(
+                word,
+                value,
+                &format!("takes a name in quotes: `{word} = \"name\"`"),
+            )
+        })
+}
+
+fn path(word: &Ident, value: Option<Expr>, example: &str) -> syn::Result<Path> {
     match value {
         Some(Expr::Path(ExprPath {
             qself: None, path, ..
         })) => Ok(path),
-        Some(value) => Err(wrong(&value)),
-        None => Err(wrong(word)),
+        value => {
+            let takes = format!("takes a path without quotes: `{word} = {example}`");
+            Err(wrong(word, value, &takes))
+        }
     }
 }
 

@@ -2,14 +2,22 @@
 //! Not for use by hand: everything here but [`SessionData`] is reached through `__private`.
 
 mod debug;
+mod flash;
+mod index;
+mod merge;
 mod read;
 mod state;
 mod write;
 
 pub use debug::{DebugField, FallbackDebug, Redacted};
+pub use flash::FlashValue;
+pub use index::IndexKey;
+pub use merge::merge_encoded;
 pub use read::{FieldDeserializer, Reader};
 pub use state::State;
 pub use write::{EncodeError, FieldSerializer, Writer};
+
+use crate::record::Field;
 
 /// A struct that can be a session: implemented by `#[derive(Session)]`.
 ///
@@ -45,39 +53,4 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
 
     /// The same, to be marked or reset.
     fn changed_mut(&mut self) -> &mut [u64];
-}
-
-/// What the runtime knows about one field.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy)]
-pub struct Field {
-    pub(crate) name: &'static str,
-    pub(crate) aliases: &'static [&'static str],
-    pub(crate) rotate: bool,
-}
-
-impl Field {
-    /// A field that is stored under `name`.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Field {
-            name,
-            aliases: &[],
-            rotate: false,
-        }
-    }
-
-    /// Former names, which are read when present and kept in step when written.
-    #[must_use]
-    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
-        self.aliases = aliases;
-        self
-    }
-
-    /// A change of this field renews the session's id.
-    #[must_use]
-    pub const fn rotate(mut self) -> Self {
-        self.rotate = true;
-        self
-    }
 }

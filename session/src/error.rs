@@ -1,7 +1,7 @@
 //! Why a session could not be opened or saved.
 
 use crate::cookie::CookieError;
-use crate::{EncodeError, GenerateError, StoreError, TooLarge};
+use crate::{EncodeError, FieldConflict, GenerateError, StoreError, TooLarge};
 
 /// A session could not be opened or saved.
 ///
@@ -16,6 +16,12 @@ pub enum SessionError {
     /// A changed field could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Another request has changed a field meanwhile that allows no concurrent change.
+    ///
+    /// Nothing was saved, and the changes are dropped: extract the session anew to see what is
+    /// stored. The middleware answers 409.
+    #[error(transparent)]
+    Conflict(#[from] FieldConflict),
     /// The session would be larger than the manager's limit.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),

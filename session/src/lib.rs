@@ -8,6 +8,7 @@ mod error;
 mod id;
 mod log;
 mod manager;
+pub mod merge;
 mod record;
 mod session;
 mod slot;
@@ -19,12 +20,13 @@ mod time;
 #[cfg(feature = "actix-web")]
 pub use actix::{ExtractError, OnServerError, SessionExt, SessionMiddleware, SessionService};
 pub use cookie::{CookieSettings, SameSite};
-pub use data::{EncodeError, SessionData};
+pub use data::{EncodeError, FlashValue, IndexKey, SessionData};
 pub use error::SessionError;
 pub use id::{GenerateError, SessionId, StoreKey};
 pub use manager::{SessionManager, SessionManagerBuilder, WhenGone};
 pub use record::{
-    Changes, DecodeError, FORMAT_VERSION, Fields, MAX_ENCODED_LENGTH, Record, Revision, TooLarge,
+    Changes, DecodeError, FORMAT_VERSION, FieldConflict, Fields, MAX_ENCODED_LENGTH, Record,
+    Revision, TooLarge,
 };
 pub use session::Session;
 pub use slot::{CookieChange, OpenSlot, Saved, Slot};
@@ -38,9 +40,10 @@ pub use session_derive::Session;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::data::{
-        Companion, DebugField, FallbackDebug, Field, FieldDeserializer, FieldSerializer, Reader,
-        Redacted, SessionData, State, Writer,
+        Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
+        IndexKey, Reader, Redacted, SessionData, State, Writer, merge_encoded,
     };
-    pub use serde::Serialize;
+    pub use crate::record::{Field, MergeFunction, Sides};
     pub use serde::de::DeserializeOwned;
+    pub use serde::{Deserialize, Serialize};
 }

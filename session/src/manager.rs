@@ -215,6 +215,10 @@ impl<S: SessionStore> Manage for Inner<S> {
         self.policy.timeouts.is_touch_due(record, self.clock.now())
     }
 
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     fn lifetime_from_now(&self) -> (Timestamp, Timestamp) {
         let now = self.clock.now();
         (now, self.policy.timeouts.expires(now, now, None))

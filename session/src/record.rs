@@ -1,6 +1,7 @@
 //! What is stored of a session: pure data and pure functions, no I/O and no policy.
 
 mod changes;
+mod field;
 mod fields;
 mod format;
 mod walk;
@@ -8,7 +9,8 @@ mod walk;
 use std::fmt;
 use std::time::Duration;
 
-pub use changes::Changes;
+pub use changes::{Changes, FieldConflict};
+pub use field::{Field, MergeFunction, Sides};
 pub use fields::{Fields, TooLarge};
 #[cfg(feature = "filesystem")]
 pub(crate) use format::{ACTIVITY_RANGE, encoded_activity};
@@ -62,19 +64,27 @@ impl Record {
         format::encoded_length(self)
     }
 
-    /// This record with `changes` made to it, as the next revision.
+    /// This record with `changes` made to it at `now`, as the next revision.
     ///
     /// All merging happens here. Pure: a field that `changes` does not name keeps its bytes, known
-    /// to this build or not. Merging no changes gives the record itself, revision included.
-    #[must_use]
-    pub fn merge(&self, changes: &Changes) -> Record {
+    /// to this build or not, unless its time has run out. Merging no changes gives the record itself,
+    /// revision included.
+    ///
+    /// # Errors
+    ///
+    /// When the record has been changed since in a field that does not allow it.
+    pub fn merge(&self, changes: &Changes, now: Timestamp) -> Result<Record, FieldConflict> {
         let mut merged = self.clone();
         if changes.is_empty() {
-            return merged;
+            return Ok(merged);
         }
-        changes.apply(&mut merged.fields);
+        merged.fields.expire(now);
+        changes.apply(&mut merged.fields, now)?;
+        if let Some(owner) = changes.owner() {
+            merged.owner = owner.map(str::to_owned);
+        }
         merged.revision = self.revision.next();
-        merged
+        Ok(merged)
     }
 
     /// Whether the session is over at `now`. At the very moment of its expiry it is (CHECKLIST TO-4).

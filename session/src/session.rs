@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::data::{Companion, Reader, SessionData, Writer};
-use crate::record::{Changes, Fields};
+use crate::record::{Changes, Field, Fields};
 use crate::slot::{OpenSlot, Phase};
 use crate::{CookieChange, EncodeError, Saved, SessionError, SessionId, StoreKey, Timestamp};
 
@@ -28,6 +28,8 @@ use crate::{CookieChange, EncodeError, Saved, SessionError, SessionId, StoreKey,
 /// collide with them.
 pub struct Session<T: SessionData> {
     tracked: T::Tracked,
+    /// What the fields held when they were read, where a field has to know.
+    base: Fields,
     slot: OpenSlot,
     epoch: u32,
     is_cleared: bool,
@@ -37,13 +39,36 @@ impl<T: SessionData> Session<T> {
     /// A fork of what `slot` holds.
     #[must_use]
     pub fn fork(slot: &OpenSlot) -> Self {
-        let state = slot.state();
+        let now = slot.manager().now();
+        let (fields, epoch) = {
+            let state = slot.state();
+            (state.fields(now), state.epoch)
+        };
+        let tracked = T::Tracked::fork(&mut Reader::new(&fields, now));
+        let needs_base = T::Tracked::FIELDS.iter().any(Field::needs_base);
         Session {
-            tracked: T::Tracked::fork(&mut Reader::new(&state.fields())),
+            tracked,
+            base: if needs_base {
+                fields
+            } else {
+                Fields::default()
+            },
             slot: slot.clone(),
-            epoch: state.epoch,
+            epoch,
             is_cleared: false,
         }
+    }
+
+    /// Reads the session anew as this request knows it now: with what was saved or read since, and
+    /// with what other handles of the request have changed. What this handle has changed and not
+    /// saved is dropped.
+    ///
+    /// After a [`SessionError::Conflict`] this is how to look at what the other request has made of
+    /// the session.
+    pub fn refresh(&mut self) {
+        self.tracked.changed_mut().fill(0);
+        self.is_cleared = false;
+        *self = Session::fork(&self.slot);
     }
 
     /// The id under which the session is stored, or would be: a secret, see [`SessionId`].
@@ -186,7 +211,10 @@ impl<T: SessionData> Session<T> {
             return Ok(());
         }
         let changes = self.changes()?;
-        let is_worth_storing = !self.is_default(&changes);
+        let is_worth_storing = !(self.is_new() && changes.are_defaults());
+        if T::Tracked::FIELDS.iter().any(Field::needs_base) {
+            self.rebase(&changes);
+        }
         self.is_cleared = false;
         self.tracked.changed_mut().fill(0);
         let mut state = self.slot.state();
@@ -208,29 +236,51 @@ impl<T: SessionData> Session<T> {
         if self.is_cleared {
             changes.clear();
         }
-        let mut writer = Writer::new(&mut changes);
+        let mut writer = Writer::new(&mut changes, &self.base);
         self.tracked.overlay(&mut writer);
         writer.finish()?;
+        changes.complete_groups(T::Tracked::FIELDS, &self.base);
+        if self.is_new() || changes.values().any(|(field, _)| field.needs_default()) {
+            changes.note_defaults(&self.defaults());
+        }
         Ok(changes)
     }
 
-    /// Whether this is a new session and every changed field holds what it would read as anyway.
-    fn is_default(&self, changes: &Changes) -> bool {
-        if !self.is_new() {
-            return false;
+    /// What the changed fields would be if they held their defaults.
+    fn defaults(&self) -> Changes {
+        let nothing = Fields::default();
+        let mut defaults = self.unstored();
+        let marks = self.tracked.changed();
+        defaults.changed_mut().copy_from_slice(marks);
+        let mut changes = Changes::default();
+        // A default that cannot be encoded is none that a value could equal.
+        defaults.overlay(&mut Writer::new(&mut changes, &nothing));
+        changes
+    }
+
+    /// Notes what has been laid over the slot: later changes begin from there.
+    fn rebase(&mut self, changes: &Changes) {
+        for (field, value) in changes.values() {
+            for name in field.names() {
+                match value {
+                    Some(value) => self.base.set(name, value),
+                    None => {
+                        self.base.remove(name);
+                    }
+                }
+            }
         }
-        let mut defaults = T::Tracked::fork(&mut Reader::new(&Fields::default()));
-        defaults
-            .changed_mut()
-            .copy_from_slice(self.tracked.changed());
-        let mut default_changes = Changes::default();
-        let mut writer = Writer::new(&mut default_changes);
-        defaults.overlay(&mut writer);
-        writer.finish().is_ok() && changes.is_within(&default_changes)
     }
 
     fn reset(&mut self) {
-        self.tracked = T::Tracked::fork(&mut Reader::new(&Fields::default()));
+        self.tracked = self.unstored();
+        self.base = Fields::default();
+    }
+
+    /// The data of a session in which nothing is stored.
+    fn unstored(&self) -> T::Tracked {
+        let now = self.slot.manager().now();
+        T::Tracked::fork(&mut Reader::new(&Fields::default(), now))
     }
 
     fn marked_fields(&self) -> Vec<&'static str> {

@@ -181,6 +181,8 @@ pub(crate) trait Manage: Send + Sync {
     fn commit<'a>(&'a self, slot: &'a OpenSlot) -> BoxedFuture<'a, Result<Saved, SessionError>>;
     /// Whether using the session now moves its expiry.
     fn is_touch_due(&self, record: &Record) -> bool;
+    /// What time it is.
+    fn now(&self) -> Timestamp;
     /// The beginning and the end of a session that begins now.
     fn lifetime_from_now(&self) -> (Timestamp, Timestamp);
     /// For how long the client shall keep the cookie of this session.

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::Current;
 use super::response::{CommitFailed, Headers, WithHeaders};
 use crate::log::chain;
-use crate::{CookieChange, OpenSlot, SessionManager, SessionStore, Slot};
+use crate::{CookieChange, OpenSlot, SessionError, SessionManager, SessionStore, Slot};
 
 /// Opens sessions for the handlers inside it, on demand, and saves them.
 ///
@@ -300,11 +300,14 @@ async fn headers(open: &OpenSlot, slot: &Slot, options: Options) -> Result<Heade
         Ok((change, header))
     });
     let (change, header) = saved.map_err(|error| {
-        tracing::error!(
-            event = "store_failure",
-            error = %chain(&error),
-            "a session could not be saved"
-        );
+        // A conflict is an answer to the client, told as an event of its own.
+        if !matches!(error, SessionError::Conflict(_)) {
+            tracing::error!(
+                event = "store_failure",
+                error = %chain(&error),
+                "a session could not be saved"
+            );
+        }
         CommitFailed(error)
     })?;
     // Visible ASCII, as the settings were checked when they were built.

@@ -106,10 +106,10 @@ impl ResponseError for CommitFailed {
 }
 
 pub(super) fn status(error: &SessionError) -> StatusCode {
-    if error.is_temporary() {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+    match error {
+        SessionError::Conflict(_) => StatusCode::CONFLICT,
+        error if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

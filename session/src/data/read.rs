@@ -1,10 +1,12 @@
 //! From a record's stored bytes to the fields of a struct.
 
+use std::time::Duration;
+
 use rmp_serde::decode::ReadRefReader;
 use serde::Deserialize;
 
-use super::Field;
-use crate::record::{Fields, MAX_DEPTH};
+use crate::Timestamp;
+use crate::record::{Field, Fields, MAX_DEPTH};
 
 /// What a `with = module` deserializer reads from.
 #[doc(hidden)]
@@ -15,11 +17,18 @@ pub type FieldDeserializer<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>
 #[derive(Debug)]
 pub struct Reader<'a> {
     fields: &'a Fields,
+    now: Timestamp,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(fields: &'a Fields) -> Self {
-        Reader { fields }
+    pub(crate) fn new(fields: &'a Fields, now: Timestamp) -> Self {
+        Reader { fields, now }
+    }
+
+    /// How long `field` will last, if it falls back to its default by itself.
+    #[must_use]
+    pub fn time_left(&self, field: &Field) -> Option<Duration> {
+        self.fields.time_left(field.name, self.now)
     }
 
     /// Reads `field` into `slot`. Leaves `slot` as it is, and returns false, when the field is not
@@ -35,12 +44,10 @@ impl<'a> Reader<'a> {
         slot: &mut T,
         deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
     ) -> bool {
-        let Some(bytes) = self.stored(field) else {
+        let Some(bytes) = self.fields.stored(field) else {
             return false;
         };
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-        deserializer.set_max_depth(MAX_DEPTH);
-        match deserialize(&mut deserializer) {
+        match decode(bytes, deserialize) {
             Ok(value) => {
                 *slot = value;
                 true
@@ -57,16 +64,14 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
 
-    /// This build writes a field under its name and all of its aliases, the same bytes under each.
-    /// So where an alias differs, a build that knows only the old name wrote it later.
-    fn stored(&self, field: &Field) -> Option<&'a [u8]> {
-        let current = self.fields.get(field.name);
-        field
-            .aliases
-            .iter()
-            .filter_map(|alias| self.fields.get(alias))
-            .find(|bytes| Some(*bytes) != current)
-            .or(current)
-    }
+/// The value that `bytes` are the encoded form of.
+pub(super) fn decode<'a, T>(
+    bytes: &'a [u8],
+    deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
+) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    deserialize(&mut deserializer)
 }

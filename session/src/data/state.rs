@@ -1,21 +1,26 @@
 //! The data of one session handle and one bit a field.
 
+use std::time::Duration;
+
 /// What a companion holds: the user's struct, out of reach of direct writes, and which of its
-/// fields have been marked as changed. `WORDS` is the number of fields divided by 64, rounded up.
+/// fields have been marked as changed. `WORDS` is the number of fields divided by 64, rounded up;
+/// `TIMED` the number of those that fall back to their default by themselves.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct State<D, const WORDS: usize> {
+pub struct State<D, const WORDS: usize, const TIMED: usize = 0> {
     data: D,
     changed: [u64; WORDS],
+    time_left: [Option<Duration>; TIMED],
 }
 
-impl<D, const WORDS: usize> State<D, WORDS> {
+impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
     /// Nothing is marked yet.
     #[inline]
-    pub fn new(data: D) -> Self {
+    pub fn new(data: D, time_left: [Option<Duration>; TIMED]) -> Self {
         State {
             data,
             changed: [0; WORDS],
+            time_left,
         }
     }
 
@@ -42,6 +47,13 @@ impl<D, const WORDS: usize> State<D, WORDS> {
     #[inline]
     pub fn is_marked(&self, bit: usize) -> bool {
         self.changed[bit / 64] & (1 << (bit % 64)) != 0
+    }
+
+    /// How long a field lasts that falls back to its default by itself; the fields are counted by
+    /// `index`.
+    #[inline]
+    pub fn time_left(&self, index: usize) -> Option<Duration> {
+        self.time_left[index]
     }
 
     /// All bits.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rmp_serde::config::{DefaultConfig, StructMapConfig};
 use serde::Serialize;
 
-use super::Field;
-use crate::record::{Changes, MAX_DEPTH, is_one_value};
+use super::IndexKey;
+use crate::record::{Changes, Field, Fields, MAX_DEPTH, is_one_value};
 
 /// What a `with = module` serializer writes to.
 #[doc(hidden)]
@@ -18,52 +18,64 @@ pub type FieldSerializer<'a> =
 #[derive(Debug)]
 pub struct Writer<'a> {
     changes: &'a mut Changes,
+    /// What the fields held when they were read.
+    base: &'a Fields,
     error: Option<EncodeError>,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(changes: &'a mut Changes) -> Self {
+    pub(crate) fn new(changes: &'a mut Changes, base: &'a Fields) -> Self {
         Writer {
             changes,
+            base,
             error: None,
         }
     }
 
     /// Writes the value of a changed field.
-    pub fn write<T: Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+    pub fn write<T: Serialize + ?Sized>(&mut self, field: &'static Field, value: &T) {
         self.write_with(field, |serializer| value.serialize(serializer));
     }
 
     /// The same through a function of serde's `with` convention.
     pub fn write_with(
         &mut self,
-        field: &Field,
+        field: &'static Field,
         serialize: impl FnOnce(&mut FieldSerializer<'_>) -> Result<(), rmp_serde::encode::Error>,
     ) {
-        let mut bytes = Vec::new();
-        // Structs as maps: a field added to a nested struct does not shift the others.
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        let problem = match serialize(&mut serializer) {
-            Err(source) => Some(EncodeProblem::Serialize(source)),
-            Ok(()) if !is_one_value(&bytes) => Some(EncodeProblem::NotOneValue),
-            Ok(()) => None,
-        };
-        if let Some(problem) = problem {
-            self.error.get_or_insert(EncodeError {
-                field: field.name,
-                problem: Arc::new(problem),
-            });
-            return;
+        match encode(serialize) {
+            Ok(bytes) => self.changes.set(field, bytes, self.base.stored(field)),
+            Err(problem) => {
+                self.error.get_or_insert(EncodeError {
+                    field: field.name,
+                    problem: Arc::new(problem),
+                });
+            }
         }
-        for alias in field.aliases {
-            self.changes.set(*alias, bytes.clone(), field.rotate);
-        }
-        self.changes.set(field.name, bytes, field.rotate);
+    }
+
+    /// Notes whose session it is: what the field that is the index was set to.
+    pub fn index(&mut self, field: &Field, key: &impl IndexKey) {
+        self.changes.set_owner(field, key.owner());
     }
 
     pub(crate) fn finish(self) -> Result<(), EncodeError> {
         self.error.map_or(Ok(()), Err)
     }
+}
+
+/// The encoded form of a value.
+pub(super) fn encode(
+    serialize: impl FnOnce(&mut FieldSerializer<'_>) -> Result<(), rmp_serde::encode::Error>,
+) -> Result<Vec<u8>, EncodeProblem> {
+    let mut bytes = Vec::new();
+    // Structs as maps: a field added to a nested struct does not shift the others.
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    serialize(&mut serializer).map_err(EncodeProblem::Serialize)?;
+    if !is_one_value(&bytes) {
+        return Err(EncodeProblem::NotOneValue);
+    }
+    Ok(bytes)
 }
 
 /// A changed field could not be encoded, so nothing of its handle was saved.
@@ -84,7 +96,7 @@ impl EncodeError {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum EncodeProblem {
+pub(super) enum EncodeProblem {
     #[error("its serde implementation failed")]
     Serialize(#[source] rmp_serde::encode::Error),
     #[error("it does not encode to exactly one MessagePack value at most {MAX_DEPTH} levels deep")]

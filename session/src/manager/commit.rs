@@ -9,8 +9,8 @@ use crate::record::{Record, Revision};
 use crate::slot::{OpenSlot, Phase, State, Unsaved};
 use crate::store::Change;
 use crate::{
-    Created, Modified, Saved, SessionError, SessionId, SessionStore, StoreError, Timestamp,
-    TooLarge,
+    Created, FieldConflict, Modified, Saved, SessionError, SessionId, SessionStore, StoreError,
+    Timestamp,
 };
 
 /// How often a new id is made when the one before turns out to be taken. With 256 random bits that
@@ -38,7 +38,24 @@ impl<S: SessionStore> Inner<S> {
             let mut state = slot.state();
             (self.plan(&mut state, now)?, state.epoch)
         };
-        let saved = match plan {
+        let saved = self.carry_out(slot, epoch, plan, now).await;
+        if let Err(SessionError::Conflict(conflict)) = &saved {
+            self.rejected(slot, epoch, conflict).await;
+        }
+        Ok(match saved? {
+            Saved::Unchanged if has_deleted => Saved::Written,
+            saved => saved,
+        })
+    }
+
+    async fn carry_out(
+        &self,
+        slot: &OpenSlot,
+        epoch: u32,
+        plan: Plan,
+        now: Timestamp,
+    ) -> Result<Saved, SessionError> {
+        Ok(match plan {
             Plan::Nothing => Saved::Unchanged,
             Plan::Drop => self.gone(slot, epoch)?,
             Plan::Touch(id, record) => self.touch(slot, epoch, &id, record, now).await,
@@ -58,11 +75,30 @@ impl<S: SessionStore> Inner<S> {
                     None => self.gone(slot, epoch)?,
                 }
             }
-        };
-        Ok(match saved {
-            Saved::Unchanged if has_deleted => Saved::Written,
-            saved => saved,
         })
+    }
+
+    /// Drops changes that must not be made to what others have stored meanwhile; what the session is
+    /// forked from next is that.
+    async fn rejected(&self, slot: &OpenSlot, epoch: u32, conflict: &FieldConflict) {
+        let key = {
+            let state = slot.state();
+            self.key(&state.id)
+        };
+        tracing::info!(
+            event = "field_conflict",
+            session = %correlation(&key),
+            field = conflict.field,
+            "the changes of a request are dropped: another one has changed a field that allows no \
+             concurrent change"
+        );
+        // Where it cannot be read, the next save is told so.
+        let latest = self.store.load(&key).await.ok().flatten();
+        let mut state = slot.state();
+        if state.epoch == epoch {
+            state.discard();
+            state.base = latest.or(state.base.take());
+        }
     }
 
     /// Deletes the sessions that were destroyed. What fails stays to be deleted.
@@ -226,7 +262,7 @@ impl<S: SessionStore> Inner<S> {
         unsaved: &Arc<Unsaved>,
         now: Timestamp,
     ) -> Result<Option<Record>, SessionError> {
-        let refused: Arc<Mutex<Option<TooLarge>>> = Arc::default();
+        let refused: Arc<Mutex<Option<SessionError>>> = Arc::default();
         let change: Change = {
             let policy = Arc::clone(&self.policy);
             let (unsaved, refused) = (Arc::clone(unsaved), Arc::clone(&refused));
@@ -236,8 +272,8 @@ impl<S: SessionStore> Inner<S> {
                 }
                 match policy.successor(current, &unsaved, now) {
                     Ok(record) => Some(record),
-                    Err(too_large) => {
-                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(too_large);
+                    Err(error) => {
+                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         None
                     }
                 }
@@ -251,7 +287,7 @@ impl<S: SessionStore> Inner<S> {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                refused.map_or(Ok(None), |too_large| Err(too_large.into()))
+                refused.map_or(Ok(None), Err)
             }
             Err(error) => {
                 if matches!(error, StoreError::Conflict { .. }) {
@@ -303,9 +339,10 @@ impl Policy {
         current: &Record,
         unsaved: &Unsaved,
         now: Timestamp,
-    ) -> Result<Record, TooLarge> {
+    ) -> Result<Record, SessionError> {
         let mut next = timeouts::rebased(current, now).unwrap_or_else(|| current.clone());
-        next = next.merge(&unsaved.changes);
+        next.fields.expire(now);
+        next = next.merge(&unsaved.changes, now)?;
         next.revision = current.revision.next();
         next.last_seen = next.last_seen.max(now);
         if let Some(persist_for) = unsaved.persist_for {
@@ -319,7 +356,8 @@ impl Policy {
             .expires(next.created, next.last_seen, next.persist_for);
         let length = next.encoded_length();
         if length > self.max_record_size {
-            return Err(unsaved.changes.too_large(length, self.max_record_size));
+            let too_large = unsaved.changes.too_large(length, self.max_record_size);
+            return Err(too_large.into());
         }
         Ok(next)
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
+use super::Field;
 use crate::Timestamp;
 
 /// A record's fields by name, each value kept as the raw MessagePack it was stored as.
@@ -63,6 +65,32 @@ impl Fields {
         self.entries.clear();
     }
 
+    /// The raw value of a field that may be stored under former names.
+    ///
+    /// A build writes a field under its name and all of its aliases, the same bytes under each. So
+    /// where an alias differs, a build that knows only the old name wrote it later.
+    pub(crate) fn stored(&self, field: &Field) -> Option<&[u8]> {
+        let current = self.get(field.name);
+        field
+            .aliases
+            .iter()
+            .filter_map(|alias| self.get(alias))
+            .find(|bytes| Some(*bytes) != current)
+            .or(current)
+    }
+
+    /// Takes away the fields whose time has run out at `now`.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        self.entries
+            .retain(|entry| entry.expires.is_none_or(|expires| now < expires));
+    }
+
+    /// How long a field will last, if it falls back to its default by itself.
+    pub(crate) fn time_left(&self, name: &str, now: Timestamp) -> Option<Duration> {
+        let index = self.position(name).ok()?;
+        Some(self.entries[index].expires?.since(now))
+    }
+
     /// The names and raw values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries
@@ -117,7 +145,7 @@ impl Fields {
     }
 
     /// Sets a deadline; false when there is no such field.
-    pub(super) fn set_deadline(&mut self, name: &str, deadline: Timestamp) -> bool {
+    pub(crate) fn set_deadline(&mut self, name: &str, deadline: Timestamp) -> bool {
         self.position(name)
             .map(|index| self.entries[index].expires = Some(deadline))
             .is_ok()

@@ -295,7 +295,6 @@ mod tests {
 
     use super::*;
     use crate::SessionId;
-    use crate::record::Changes;
 
     fn key() -> StoreKey {
         StoreKey::new("id", &SessionId::generate().unwrap())
@@ -580,11 +579,5 @@ mod tests {
             assert_eq!(Record::decode(&key, golden.to_vec()).as_ref(), Ok(&record));
             assert_eq!(record.encode(&key), golden);
         }
-    }
-
-    #[test]
-    fn merging_nothing_changes_nothing() {
-        let record = small();
-        assert_eq!(record.merge(&Changes::default()), record);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CookieChange, Unsaved};
 use crate::record::{Fields, Record};
-use crate::{EncodeError, SessionId, StoreKey};
+use crate::{EncodeError, SessionId, StoreKey, Timestamp};
 
 /// What an open slot holds.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -78,15 +78,17 @@ impl State {
     }
 
     /// The fields as this request sees them: the stored ones and what it laid over them.
-    pub(crate) fn fields(&self) -> Fields {
+    pub(crate) fn fields(&self, now: Timestamp) -> Fields {
         let mut fields = self
             .base
             .as_ref()
             .map_or_else(Fields::default, |base| base.fields.clone());
-        if let Some(in_flight) = &self.in_flight {
-            in_flight.changes.apply(&mut fields);
+        fields.expire(now);
+        let in_flight = self.in_flight.as_ref().map(|unsaved| &unsaved.changes);
+        for changes in in_flight.into_iter().chain([&self.pending.changes]) {
+            // A conflict is the save's to find.
+            let _ = changes.apply(&mut fields, now);
         }
-        self.pending.changes.apply(&mut fields);
         fields
     }
 

@@ -15,9 +15,11 @@ use super::files::Files;
 use super::lock::{STRIPES, Stripes};
 use super::names::Template;
 use super::options::{Durability, FilesystemStoreBuilder};
-use crate::record::{Changes, Record, Revision};
+use crate::record::{Changes, Field, Record, Revision};
 use crate::store::{Created, StoreError, Swapped};
 use crate::{DecodeError, SessionId, StoreKey, Timestamp, seconds};
+
+static VALUE: Field = Field::new("value");
 
 /// A disk in memory that can lose power, and can fail.
 #[derive(Clone, Default)]
@@ -232,8 +234,8 @@ fn record(value: u8) -> Record {
 
 fn changed(record: &Record, value: u8) -> Record {
     let mut changes = Changes::default();
-    changes.set("value", vec![value & 0x7f], false);
-    record.merge(&changes)
+    changes.set(&VALUE, vec![value & 0x7f], None);
+    record.merge(&changes, Timestamp::default()).unwrap()
 }
 
 /// What a step did and said.

@@ -1,0 +1,348 @@
+//! Merge functions for fields that several requests change at once.
+//!
+//! ```
+//! # #[cfg(feature = "derive")] {
+//! use std::collections::BTreeSet;
+//! use session::{Session, merge};
+//!
+//! #[derive(Default, Session)]
+//! struct Visit {
+//!     #[session(merge = merge::sum)]
+//!     views: u64,
+//!     #[session(merge = merge::union)]
+//!     seen: BTreeSet<u32>,
+//! }
+//! # }
+//! ```
+//!
+//! A merge function is called when a field was changed by this request and, since it was read, by
+//! another one: with what both began from, what this one made of it, and what the other one has
+//! stored. It gives what is to be stored. It must be pure: it may run on another thread, and more
+//! than once. With those here, any number of requests end in what some order of them, one after the
+//! other, would have ended in.
+//!
+//! Yours is as good as these:
+//!
+//! ```
+//! /// The visitor's best score so far.
+//! fn best(_base: &Option<u32>, mine: Option<u32>, theirs: Option<u32>) -> Option<u32> {
+//!     mine.max(theirs)
+//! }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
+
+/// Adds what this request has added to what others have stored: for counters.
+///
+/// Stays within the type's range.
+///
+/// ```
+/// assert_eq!(session::merge::sum(&10, 11, 15), 16);
+/// assert_eq!(session::merge::sum(&10_u8, 7, 12), 9);
+/// ```
+#[must_use]
+pub fn sum<N: Number>(base: &N, mine: N, theirs: N) -> N {
+    N::add_difference(theirs, *base, mine)
+}
+
+/// Keeps the greater value: for high-water marks.
+///
+/// ```
+/// assert_eq!(session::merge::max(&1, 4, 3), 4);
+/// ```
+#[must_use]
+pub fn max<T: Ord>(_base: &T, mine: T, theirs: T) -> T {
+    mine.max(theirs)
+}
+
+/// Adds to a set what this request has added, and removes what it has removed.
+///
+/// ```
+/// use std::collections::BTreeSet;
+/// let set = |items: &[u32]| BTreeSet::from_iter(items.iter().copied());
+/// // This request added 4 and removed 1; another one added 5.
+/// let merged = session::merge::union(&set(&[1, 2]), set(&[2, 4]), set(&[1, 2, 5]));
+/// assert_eq!(merged, set(&[2, 4, 5]));
+/// ```
+#[must_use]
+pub fn union<S: Set>(base: &S, mine: S, theirs: S) -> S {
+    S::apply_difference(theirs, base, mine)
+}
+
+/// Appends to a list what this request has added, and removes what it has removed: for carts, and
+/// for several notices.
+///
+/// ```
+/// // This request added 3; another one took 1 away.
+/// assert_eq!(session::merge::append(&vec![1, 2], vec![1, 2, 3], vec![2]), [2, 3]);
+/// ```
+#[must_use]
+#[expect(
+    clippy::ptr_arg,
+    reason = "a merge function takes the field's own type"
+)]
+pub fn append<T: PartialEq>(base: &Vec<T>, mine: Vec<T>, mut theirs: Vec<T>) -> Vec<T> {
+    let mut kept = vec![false; base.len()];
+    let mut added = Vec::new();
+    for item in mine {
+        let same = (0..base.len()).find(|index| !kept[*index] && base[*index] == item);
+        match same {
+            Some(index) => kept[index] = true,
+            None => added.push(item),
+        }
+    }
+    for (item, kept) in base.iter().zip(kept) {
+        if !kept && let Some(index) = theirs.iter().position(|theirs| theirs == item) {
+            theirs.remove(index);
+        }
+    }
+    theirs.extend(added);
+    theirs
+}
+
+/// Puts into a map the entries that this request has put, and removes those that it has removed. For
+/// one key, the later save wins.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// let base = BTreeMap::from([("a", 1), ("b", 1)]);
+/// let mine = BTreeMap::from([("a", 2), ("b", 1)]);
+/// let theirs = BTreeMap::from([("a", 1), ("c", 3)]);
+/// assert_eq!(session::merge::per_key(&base, mine, theirs), BTreeMap::from([("a", 2), ("c", 3)]));
+/// ```
+#[must_use]
+pub fn per_key<M: Map>(base: &M, mine: M, theirs: M) -> M {
+    M::apply_difference(theirs, base, mine)
+}
+
+/// The numbers of the standard library.
+pub trait Number: Copy + sealed::Sealed {
+    #[doc(hidden)]
+    fn add_difference(to: Self, from: Self, until: Self) -> Self;
+}
+
+/// The sets of the standard library.
+pub trait Set: Sized + sealed::Sealed {
+    #[doc(hidden)]
+    fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
+}
+
+/// The maps of the standard library.
+pub trait Map: Sized + sealed::Sealed {
+    #[doc(hidden)]
+    fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! integers {
+    ($($integer:ty),+) => {$(
+        impl sealed::Sealed for $integer {}
+
+        impl Number for $integer {
+            fn add_difference(to: Self, from: Self, until: Self) -> Self {
+                if until >= from {
+                    // In two steps where the difference of two signed numbers is out of range.
+                    match until.checked_sub(from) {
+                        Some(difference) => to.saturating_add(difference),
+                        None => to.saturating_add(until).saturating_sub(from),
+                    }
+                } else {
+                    match from.checked_sub(until) {
+                        Some(difference) => to.saturating_sub(difference),
+                        None => to.saturating_sub(from).saturating_add(until),
+                    }
+                }
+            }
+        }
+    )+};
+}
+
+integers!(
+    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize
+);
+
+macro_rules! floats {
+    ($($float:ty),+) => {$(
+        impl sealed::Sealed for $float {}
+
+        impl Number for $float {
+            fn add_difference(to: Self, from: Self, until: Self) -> Self {
+                to + (until - from)
+            }
+        }
+    )+};
+}
+
+floats!(f32, f64);
+
+impl<T> sealed::Sealed for BTreeSet<T> {}
+
+impl<T: Ord> Set for BTreeSet<T> {
+    fn apply_difference(mut to: Self, from: &Self, until: Self) -> Self {
+        to.retain(|item| !from.contains(item) || until.contains(item));
+        to.extend(until.into_iter().filter(|item| !from.contains(item)));
+        to
+    }
+}
+
+impl<T, S> sealed::Sealed for HashSet<T, S> {}
+
+impl<T: Eq + Hash, S: BuildHasher> Set for HashSet<T, S> {
+    fn apply_difference(mut to: Self, from: &Self, until: Self) -> Self {
+        to.retain(|item| !from.contains(item) || until.contains(item));
+        to.extend(until.into_iter().filter(|item| !from.contains(item)));
+        to
+    }
+}
+
+impl<K, V> sealed::Sealed for BTreeMap<K, V> {}
+
+impl<K: Ord, V: PartialEq> Map for BTreeMap<K, V> {
+    fn apply_difference(mut to: Self, from: &Self, until: Self) -> Self {
+        to.retain(|key, _| !from.contains_key(key) || until.contains_key(key));
+        let put = until.into_iter();
+        to.extend(put.filter(|(key, value)| from.get(key) != Some(value)));
+        to
+    }
+}
+
+impl<K, V, S> sealed::Sealed for HashMap<K, V, S> {}
+
+impl<K: Eq + Hash, V: PartialEq, S: BuildHasher> Map for HashMap<K, V, S> {
+    fn apply_difference(mut to: Self, from: &Self, until: Self) -> Self {
+        to.retain(|key, _| !from.contains_key(key) || until.contains_key(key));
+        let put = until.into_iter();
+        to.extend(put.filter(|(key, value)| from.get(key) != Some(value)));
+        to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a writer does to what it has read.
+    type Operation<T> = Box<dyn Fn(&mut T)>;
+
+    /// Writers that read and save in any order; `None` reads. What comes out must be what the saves
+    /// would have made one after the other.
+    fn check<T: Clone + Default>(
+        steps: Vec<(usize, Option<Operation<T>>)>,
+        merge: fn(&T, T, T) -> T,
+    ) -> (T, T) {
+        let (mut stored, mut serial) = (T::default(), T::default());
+        let mut read: Vec<T> = vec![T::default(); 4];
+        for (writer, operation) in steps {
+            if let Some(operation) = operation {
+                let mut mine = read[writer].clone();
+                operation(&mut mine);
+                stored = merge(&read[writer], mine, stored);
+                operation(&mut serial);
+            }
+            read[writer] = stored.clone();
+        }
+        (stored, serial)
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<(usize, Option<(bool, u8)>)>> {
+        let operation = proptest::option::weighted(0.8, (any::<bool>(), 0..6_u8));
+        prop::collection::vec((0..4_usize, operation), 0..40)
+    }
+
+    fn operations<T: 'static>(
+        steps: Vec<(usize, Option<(bool, u8)>)>,
+        operation: fn(&mut T, bool, u8),
+    ) -> Vec<(usize, Option<Operation<T>>)> {
+        let operation = |(is_first, value): (bool, u8)| -> Operation<T> {
+            Box::new(move |held| operation(held, is_first, value))
+        };
+        steps
+            .into_iter()
+            .map(|(writer, step)| (writer, step.map(operation)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn sums_count_everything(steps in steps()) {
+            let (stored, serial) = check(
+                operations(steps, |number: &mut i64, adds, by| {
+                    *number += if adds { i64::from(by) } else { -i64::from(by) };
+                }),
+                sum,
+            );
+            prop_assert_eq!(stored, serial);
+        }
+
+        #[test]
+        fn sums_stay_in_range(base: i8, mine: i8, theirs: i8) {
+            let exact = i32::from(theirs) + i32::from(mine) - i32::from(base);
+            let clamped = exact.clamp(-128, 127);
+            prop_assert_eq!(i32::from(sum(&base, mine, theirs)), clamped);
+        }
+
+        #[test]
+        fn maxima_are_kept(steps in steps()) {
+            let (stored, serial) = check(
+                operations(steps, |number: &mut u8, _, to| *number = (*number).max(to)),
+                max,
+            );
+            prop_assert_eq!(stored, serial);
+        }
+
+        /// An item that one request adds and another one removes: either order is one of theirs.
+        #[test]
+        fn unions_hold_what_was_added(steps in steps()) {
+            let (stored, serial) = check(
+                operations(steps, |set: &mut BTreeSet<u8>, _, item| {
+                    set.insert(item);
+                }),
+                union,
+            );
+            prop_assert_eq!(stored, serial);
+        }
+
+        #[test]
+        fn a_removal_takes_away_what_was_there(base: BTreeSet<u8>, mine: BTreeSet<u8>, theirs: BTreeSet<u8>) {
+            let merged = union(&base, mine.clone(), theirs.clone());
+            for item in 0..=u8::MAX {
+                let expected = match (base.contains(&item), mine.contains(&item)) {
+                    (false, true) => true,
+                    (true, false) => false,
+                    _ => theirs.contains(&item),
+                };
+                prop_assert_eq!(merged.contains(&item), expected);
+            }
+            let hashed = |set: &BTreeSet<u8>| set.iter().copied().collect::<HashSet<u8>>();
+            prop_assert_eq!(union(&hashed(&base), hashed(&mine), hashed(&theirs)), hashed(&merged));
+        }
+
+        #[test]
+        fn appended_items_are_all_there(steps in steps()) {
+            let (mut stored, mut serial) = check(
+                operations(steps, |list: &mut Vec<u8>, _, item| list.push(item)),
+                append,
+            );
+            stored.sort_unstable();
+            serial.sort_unstable();
+            prop_assert_eq!(stored, serial);
+        }
+
+        #[test]
+        fn each_key_is_settled_for_itself(base: BTreeMap<u8, u8>, mine: BTreeMap<u8, u8>, theirs: BTreeMap<u8, u8>) {
+            let merged = per_key(&base, mine.clone(), theirs.clone());
+            for key in 0..=u8::MAX {
+                let expected = if mine.get(&key) == base.get(&key) { theirs.get(&key) } else { mine.get(&key) };
+                prop_assert_eq!(merged.get(&key), expected);
+            }
+            let hashed = |map: &BTreeMap<u8, u8>| map.clone().into_iter().collect::<HashMap<u8, u8>>();
+            prop_assert_eq!(per_key(&hashed(&base), hashed(&mine), hashed(&theirs)), hashed(&merged));
+        }
+    }
+}

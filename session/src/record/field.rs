@@ -1,0 +1,124 @@
+//! What is known of one field of a session type: its names, and what happens to it by itself and when
+//! two requests change it.
+
+use std::time::Duration;
+
+/// The description of one stored field. The derive makes it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) rotate: bool,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) flash: bool,
+    pub(crate) group: Option<&'static str>,
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// What a save does about a field that others have changed since it was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OnConflict {
+    /// Its own value stands.
+    LaterWins,
+    /// It fails.
+    Reject,
+    /// It puts both together.
+    Merge(MergeFunction),
+}
+
+/// Merges the encoded forms of a field. `None` where they cannot be decoded: the later save wins.
+#[doc(hidden)]
+pub type MergeFunction = fn(Sides<'_>) -> Option<Vec<u8>>;
+
+/// The three encoded forms of a field that both sides have changed.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Sides<'a> {
+    /// What both began from; `None` when it was not stored.
+    pub base: Option<&'a [u8]>,
+    /// What is to be saved.
+    pub mine: &'a [u8],
+    /// What is stored now; `None` when it is not.
+    pub theirs: Option<&'a [u8]>,
+}
+
+impl Field {
+    /// A field that is stored under `name`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Field {
+            name,
+            aliases: &[],
+            rotate: false,
+            ttl: None,
+            flash: false,
+            group: None,
+            on_conflict: OnConflict::LaterWins,
+        }
+    }
+
+    /// Former names, which are read when present and kept in step when written.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// A change of this field renews the session's id.
+    #[must_use]
+    pub const fn rotate(mut self) -> Self {
+        self.rotate = true;
+        self
+    }
+
+    /// The field falls back to its default so long after it was set.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// The field is read once; taking it gives way to setting it.
+    #[must_use]
+    pub const fn flash(mut self) -> Self {
+        self.flash = true;
+        self
+    }
+
+    /// The field is one unit with the others of this group.
+    #[must_use]
+    pub const fn group(mut self, group: &'static str) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// A concurrent change is an error.
+    #[must_use]
+    pub const fn reject(mut self) -> Self {
+        self.on_conflict = OnConflict::Reject;
+        self
+    }
+
+    /// A concurrent change is merged.
+    #[must_use]
+    pub const fn merge(mut self, function: MergeFunction) -> Self {
+        self.on_conflict = OnConflict::Merge(function);
+        self
+    }
+
+    /// Whether a save has to know what the field held when it was read.
+    pub(crate) fn needs_base(&self) -> bool {
+        self.flash || self.group.is_some() || !matches!(self.on_conflict, OnConflict::LaterWins)
+    }
+
+    /// Whether a save has to know what the field's default is.
+    pub(crate) fn needs_default(&self) -> bool {
+        self.flash || self.ttl.is_some()
+    }
+
+    /// The name and the former names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
