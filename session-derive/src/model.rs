@@ -156,7 +156,8 @@ impl Stored {
             name: surroundings.prefixed(own),
             aliases: aliases.collect(),
             with: attributes.with.as_ref().map(|with| with.value.clone()),
-            rotates: attributes.rotate.is_some(),
+            // Whose session it is decides what it may do.
+            rotates: attributes.rotate.is_some() || attributes.index.is_some(),
             is_index: attributes.index.is_some(),
             is_flash: attributes.flash.is_some(),
             timed,

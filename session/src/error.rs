@@ -31,6 +31,13 @@ pub enum SessionError {
     /// The cookie that carries the id cannot be set.
     #[error(transparent)]
     Cookie(#[from] CookieError),
+    /// Its owner has as many sessions as are allowed, so this one was not signed in. Only with
+    /// [`WhenFull::RefuseNewest`](crate::WhenFull::RefuseNewest); the middleware answers 403.
+    #[error("the owner of the session has {limit} sessions already, which is the limit")]
+    TooManySessions {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// The session ended before this save: it was destroyed, revoked, signed in elsewhere, or it
     /// expired. Only with [`WhenGone::Error`](crate::WhenGone::Error).
     #[error("the session ended before it could be saved")]

@@ -104,12 +104,7 @@ impl StoreKey {
         hasher.update(cookie_name.as_bytes());
         hasher.update(b"\0");
         hasher.update(id.as_str().as_bytes());
-        let mut digits = [0; 64];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(hasher.finalize()) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 0xf)];
-        }
-        StoreKey(digits)
+        StoreKey(hex_digits(hasher.finalize().into()))
     }
 
     /// The key that `text` spells: exactly 64 digits of `0-9a-f`.
@@ -143,3 +138,13 @@ impl fmt::Debug for StoreKey {
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A hash as 64 lower-case hex digits.
+pub(crate) fn hex_digits(hash: [u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 0xf)];
+    }
+    digits
+}

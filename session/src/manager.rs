@@ -4,6 +4,7 @@
 mod builder;
 mod commit;
 mod open;
+mod owners;
 mod rotate;
 mod sweep;
 mod timeouts;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use builder::Policy;
 pub use builder::{SessionManagerBuilder, WhenGone};
+pub use owners::WhenFull;
 
 use crate::data::SessionData;
 use crate::record::Record;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::data::{Companion, Reader, SessionData, Writer};
 use crate::record::{Changes, Field, Fields};
 use crate::slot::{OpenSlot, Phase};
-use crate::{CookieChange, EncodeError, Saved, SessionError, SessionId, StoreKey, Timestamp};
+use crate::{
+    CookieChange, EncodeError, Saved, SessionError, SessionId, SessionInfo, StoreKey, Timestamp,
+};
 
 /// A typed fork of the visitor's session.
 ///
@@ -168,6 +170,18 @@ impl<T: SessionData> Session<T> {
             Some(base) => base.expires,
             None => self.slot.manager().lifetime_from_now().1,
         }
+    }
+
+    /// Whether this is the session that a search has found: "this one" in a list of several.
+    #[must_use]
+    pub fn is(&self, found: &SessionInfo) -> bool {
+        let name = self.slot.manager().cookie().name();
+        StoreKey::new(name, &self.slot.state().id) == found.key
+    }
+
+    /// Whose session it is in the store.
+    pub(crate) fn stored_owner(&self) -> Option<String> {
+        self.slot.state().base.as_ref()?.owner.clone()
     }
 
     /// Asks the client to keep the cookie for so long; with `None`, until the browser closes.

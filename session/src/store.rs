@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use boxed::BoxedStore;
 #[cfg(feature = "filesystem")]
 pub use filesystem::{Durability, FilesystemStore, FilesystemStoreBuilder, OpenError};
-pub use listing::{Listing, SessionInfo};
+pub use listing::{Listing, SessionHandle, SessionInfo};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryStore, MemoryStoreBuilder};
 

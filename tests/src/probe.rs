@@ -9,13 +9,13 @@ use actix_web::http::header::{CACHE_CONTROL, VARY};
 use actix_web::rt::time::sleep;
 use actix_web::{Either, HttpRequest, HttpResponse, Responder, error, web};
 use serde::Deserialize;
-use session::{Session, SessionExt as _, seconds};
+use session::{Session, SessionError, SessionExt as _, merge, seconds};
 
 /// The session of the probe.
 #[derive(Debug, Default, Session)]
 pub struct Visit {
     /// Who is signed in.
-    #[session(rotate)]
+    #[session(rotate, index)]
     pub user: Option<String>,
     /// What they may do.
     #[session(rotate)]
@@ -27,6 +27,18 @@ pub struct Visit {
     pub big: String,
     #[session(secret)]
     pub secret: Option<String>,
+    #[session(merge = merge::sum)]
+    pub views: u64,
+    #[session(flash)]
+    pub notice: Option<String>,
+    #[session(ttl = "10m")]
+    pub sudo: bool,
+    #[session(group = "division")]
+    pub amount: i64,
+    #[session(group = "division")]
+    pub rest: i64,
+    #[session(on_conflict = "reject")]
+    pub alone: u64,
     pub f0: u64,
     pub f1: u64,
     pub f2: u64,
@@ -77,6 +89,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/fail/{status}", web::to(fail))
         .route("/fail-as-response/{status}", web::to(fail_as_response))
         .route("/fail-and-logout/{status}", web::to(fail_and_logout))
+        .route("/count", web::to(count))
+        .route("/notice/{text}", web::to(set_notice))
+        .route("/take", web::to(take))
+        .route("/sudo", web::to(sudo))
+        .route("/balance/{amount}", web::to(balance))
+        .route("/alone/{value}", web::to(alone))
         .route("/panic", web::to(panicking))
         .route("/stream", web::to(stream))
         .route("/stream-saving", web::to(stream_saving))
@@ -100,7 +118,12 @@ struct Delay {
 fn describe(session: &Session<Visit>) -> String {
     let numbers = numbers(session);
     let mut text = format!(
-        "user={}\nrole={}\na={}\nb={}\nlast_page={}\nbig={}\nnew={}\n",
+        "views={}\namount={}\nrest={}\nalone={}\nsudo={}\nuser={}\nrole={}\na={}\nb={}\nlast_page={}\nbig={}\nnew={}\n",
+        session.views,
+        session.amount,
+        session.rest,
+        session.alone,
+        session.sudo,
         session.user.as_deref().unwrap_or("-"),
         session.role.as_deref().unwrap_or("-"),
         session.a,
@@ -313,6 +336,65 @@ fn failure(status: u16) -> actix_web::Error {
     let response =
         HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap_or_default());
     error::InternalError::from_response("on purpose", { response }.finish()).into()
+}
+
+async fn count(mut session: Session<Visit>, delay: web::Query<Delay>) -> String {
+    let next = session.views + 1;
+    sleep(Duration::from_millis(delay.ms)).await;
+    session.set_views(next);
+    String::new()
+}
+
+async fn set_notice(mut session: Session<Visit>, text: web::Path<String>) -> String {
+    session.set_notice(Some(text.into_inner()));
+    String::new()
+}
+
+async fn take(mut session: Session<Visit>, delay: web::Query<Delay>) -> String {
+    let notice = session.take_notice();
+    sleep(Duration::from_millis(delay.ms)).await;
+    notice.unwrap_or_else(|| String::from("-"))
+}
+
+/// Enters it, unless the visitor is there.
+async fn sudo(mut session: Session<Visit>) -> String {
+    let left = session.expires_in_sudo().map(|left| left.as_secs());
+    if !session.sudo {
+        session.set_sudo(true);
+    }
+    format!("{left:?}")
+}
+
+async fn balance(
+    mut session: Session<Visit>,
+    amount: web::Path<i64>,
+    delay: web::Query<Delay>,
+) -> String {
+    sleep(Duration::from_millis(delay.ms)).await;
+    session.set_amount(*amount);
+    session.set_rest(*amount % 3);
+    String::new()
+}
+
+/// Tells itself what became of it, where it is asked to.
+async fn alone(
+    mut session: Session<Visit>,
+    value: web::Path<u64>,
+    delay: web::Query<Delay>,
+    query: web::Query<BTreeMap<String, String>>,
+) -> Result<String, SessionError> {
+    sleep(Duration::from_millis(delay.ms)).await;
+    session.set_alone(*value);
+    if !query.contains_key("save") {
+        return Ok(String::new());
+    }
+    match session.save().await {
+        Err(SessionError::Conflict(conflict)) => {
+            session.refresh();
+            Ok(format!("{} is {}", conflict.field, session.alone))
+        }
+        saved => saved.map(|saved| format!("{saved:?}")),
+    }
 }
 
 async fn panicking(mut session: Session<Visit>) -> &'static str {

@@ -6,7 +6,10 @@ use std::thread::JoinHandle;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use session::testing::{CountingStore, TestClock};
-use session::{BoxedStore, SessionManager, SessionManagerBuilder, SessionMiddleware, SessionStore};
+use session::{
+    BoxedStore, Listing, SessionInfo, SessionManager, SessionManagerBuilder, SessionMiddleware,
+    SessionStore,
+};
 
 use crate::client::Client;
 use crate::events::Events;
@@ -137,17 +140,27 @@ impl ProbeServer {
     /// How many records there are.
     #[must_use]
     pub fn records(&self) -> usize {
-        let mut sessions = self.sessions.list();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            let mut count = 0;
-            while let Some(session) = sessions.next().await {
-                session.expect("the record can be read");
-                count += 1;
-            }
-            count
+        count(self.sessions.list(), |_| true)
+    }
+
+    /// How many records there are of this owner, by looking at all of them.
+    #[must_use]
+    pub fn records_of(&self, owner: &str) -> usize {
+        count(self.sessions.list(), |info| {
+            info.owner.as_deref() == Some(owner)
         })
     }
+}
+
+fn count(mut sessions: Listing, wanted: impl Fn(&SessionInfo) -> bool) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut count = 0;
+        while let Some(session) = sessions.next().await {
+            count += usize::from(wanted(&session.expect("the record can be read")));
+        }
+        count
+    })
 }

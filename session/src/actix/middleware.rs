@@ -12,7 +12,7 @@ use actix_web::{Error, HttpMessage as _, error};
 use pin_project_lite::pin_project;
 
 use super::Current;
-use super::response::{CommitFailed, Headers, WithHeaders};
+use super::response::{Headers, WithHeaders};
 use crate::log::chain;
 use crate::{CookieChange, OpenSlot, SessionError, SessionManager, SessionStore, Slot};
 
@@ -293,22 +293,25 @@ fn is_discarded(status: StatusCode, on_server_error: OnServerError) -> bool {
     status.is_server_error() && on_server_error == OnServerError::Discard
 }
 
-async fn headers(open: &OpenSlot, slot: &Slot, options: Options) -> Result<Headers, CommitFailed> {
+async fn headers(open: &OpenSlot, slot: &Slot, options: Options) -> Result<Headers, SessionError> {
     let settings = slot.cookie();
     let saved = open.commit().await.and_then(|change| {
         let header = change.header(settings)?;
         Ok((change, header))
     });
     let (change, header) = saved.map_err(|error| {
-        // A conflict is an answer to the client, told as an event of its own.
-        if !matches!(error, SessionError::Conflict(_)) {
+        // These two are answers to the client, told as events of their own.
+        if !matches!(
+            error,
+            SessionError::Conflict(_) | SessionError::TooManySessions { .. }
+        ) {
             tracing::error!(
                 event = "store_failure",
                 error = %chain(&error),
                 "a session could not be saved"
             );
         }
-        CommitFailed(error)
+        error
     })?;
     // Visible ASCII, as the settings were checked when they were built.
     let value = header.and_then(|header| HeaderValue::try_from(header).ok());

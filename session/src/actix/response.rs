@@ -8,7 +8,7 @@ use actix_web::http::header::{
 };
 use actix_web::{Error, HttpResponse, ResponseError};
 
-use crate::SessionError;
+use crate::{SessionError, StoreError};
 
 /// What a response that depends on the session is given.
 #[derive(Debug)]
@@ -85,19 +85,26 @@ impl ResponseError for WithHeaders {
     }
 }
 
-/// The session could not be saved, so the response must not pretend that it was.
-#[derive(Debug)]
-pub(super) struct CommitFailed(pub(super) SessionError);
+/// Answered by its status alone: 409 for a conflict, 403 for one session too many, 503 for what may
+/// be better soon, and 500.
+impl ResponseError for SessionError {
+    fn status_code(&self) -> StatusCode {
+        status(self)
+    }
 
-impl fmt::Display for CommitFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the session could not be saved")
+    fn error_response(&self) -> HttpResponse {
+        failure(self.status_code())
     }
 }
 
-impl ResponseError for CommitFailed {
+/// Answered by its status alone: 503 for what may be better soon, and 500.
+impl ResponseError for StoreError {
     fn status_code(&self) -> StatusCode {
-        status(&self.0)
+        if self.is_temporary() {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -108,7 +115,8 @@ impl ResponseError for CommitFailed {
 pub(super) fn status(error: &SessionError) -> StatusCode {
     match error {
         SessionError::Conflict(_) => StatusCode::CONFLICT,
-        error if error.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+        SessionError::TooManySessions { .. } => StatusCode::FORBIDDEN,
+        SessionError::Store(error) => error.status_code(),
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

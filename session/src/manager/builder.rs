@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::owners::{OwnerLimit, WhenFull};
 use super::timeouts::{Limits, Timeouts};
 use super::{Inner, SessionManager};
 use crate::{Clock, CookieSettings, SessionStore, SystemClock};
@@ -36,6 +37,7 @@ pub(super) struct Policy {
     pub(super) max_record_size: usize,
     pub(super) when_gone: WhenGone,
     pub(super) renew_missing: bool,
+    pub(super) owner_limit: Option<OwnerLimit>,
 }
 
 /// What a save does whose session ended before it.
@@ -60,6 +62,7 @@ impl<S: SessionStore> SessionManagerBuilder<S> {
                 max_record_size: 64 * 1024,
                 when_gone: WhenGone::default(),
                 renew_missing: true,
+                owner_limit: None,
             },
             clock: Box::new(SystemClock),
         }
@@ -135,6 +138,19 @@ impl<S: SessionStore> SessionManagerBuilder<S> {
     /// the id at a sign-in.
     pub fn renew_missing(mut self, renew: bool) -> Self {
         self.policy.renew_missing = renew;
+        self
+    }
+
+    /// How many sessions one owner may have at once, counted at each sign-in: whenever the field
+    /// marked `index` is set. No limit by default.
+    ///
+    /// ASVS 5.0 row 7.1.2 asks that it be decided, and what happens past it. Exact also when many
+    /// sign-ins race: when the last of them has been answered, there are no more than this.
+    pub fn max_sessions_per_owner(mut self, sessions: usize, when_full: WhenFull) -> Self {
+        self.policy.owner_limit = Some(OwnerLimit {
+            sessions,
+            when_full,
+        });
         self
     }
 

@@ -61,6 +61,7 @@ impl<S: SessionStore> Inner<S> {
             Plan::Touch(id, record) => self.touch(slot, epoch, &id, record, now).await,
             Plan::Create(id, unsaved) => {
                 let (id, record) = self.create(id, &unsaved, now).await?;
+                self.let_in(&id, &record, &unsaved).await?;
                 self.saved(slot, epoch, id, record)
             }
             Plan::Modify(id, base, unsaved) => {
@@ -252,6 +253,24 @@ impl<S: SessionStore> Inner<S> {
             attempts: ID_ATTEMPTS,
         }
         .into())
+    }
+
+    /// Counts a sign-in that has made a session of its own; takes that away when it is one too many.
+    async fn let_in(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        unsaved: &Unsaved,
+    ) -> Result<(), SessionError> {
+        if unsaved.changes.owner().is_none() {
+            return Ok(());
+        }
+        let key = self.key(id);
+        let held = self.hold_to_limit(&key, record).await;
+        if held.is_err() {
+            let _ = self.store.delete(&key, None).await?;
+        }
+        held
     }
 
     /// Merges what is unsaved into the stored record. `None` when the session is over.

@@ -48,7 +48,14 @@ impl<S: SessionStore> Inner<S> {
         if self.store.create(&rotation.new_key, &record).await? == Created::Exists {
             return Err(StoreError::Conflict { attempts: 1 }.into());
         }
-        let finished = self.close_old(&rotation, base, record).await;
+        let finished = match unsaved.changes.owner() {
+            Some(_) => self.hold_to_limit(&rotation.new_key, &record).await,
+            None => Ok(()),
+        };
+        let finished = match finished {
+            Ok(()) => self.close_old(&rotation, base, record).await,
+            Err(error) => Err(error),
+        };
         if let Ok(Some(record)) = finished {
             tracing::info!(
                 event = "renewed",

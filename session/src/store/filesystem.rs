@@ -7,6 +7,7 @@
 mod disk;
 mod files;
 mod folder;
+mod index;
 mod lock;
 mod names;
 mod open;
@@ -101,14 +102,13 @@ impl FilesystemStore {
         }
     }
 
-    fn pages(&self, wanted: impl Fn(&Record) -> bool + Send + Sync + 'static) -> Listing {
+    fn pages(&self) -> Listing {
         let store = self.clone();
-        let wanted = Arc::new(wanted);
         Listing::pages(None, move |position| {
-            let (store, wanted) = (store.clone(), Arc::clone(&wanted));
+            let store = store.clone();
             async move {
                 let page = store
-                    .blocking("list", move |files| files.page(position, &*wanted))
+                    .blocking("list", move |files| files.page(position))
                     .await;
                 match page {
                     Ok((sessions, Some(position))) => Some((sessions, Some(position))),
@@ -173,12 +173,24 @@ impl SessionStore for FilesystemStore {
     }
 
     fn list(&self) -> Listing {
-        self.pages(|_| true)
+        self.pages()
     }
 
     fn find(&self, owner: &str) -> Listing {
-        let owner = owner.to_owned();
-        self.pages(move |record| record.owner.as_ref() == Some(&owner))
+        let (store, owner) = (self.clone(), owner.to_owned());
+        Listing::pages(None, move |left: Option<Vec<StoreKey>>| {
+            let (store, owner) = (store.clone(), owner.clone());
+            async move {
+                if left.as_ref().is_some_and(Vec::is_empty) {
+                    return None;
+                }
+                let page = store.blocking("find", move |files| files.find_page(&owner, left));
+                Some(match page.await {
+                    Ok((sessions, left)) => (sessions, Some(left)),
+                    Err(error) => (vec![Err(error)], Some(Vec::new())),
+                })
+            }
+        })
     }
 
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

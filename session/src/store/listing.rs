@@ -8,7 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
+use sha2::{Digest as _, Sha256};
+
 use super::StoreError;
+use crate::id::hex_digits;
 use crate::record::{Record, Revision};
 use crate::{StoreKey, Timestamp};
 
@@ -45,6 +48,39 @@ impl SessionInfo {
             owner: record.owner.clone(),
             size,
         }
+    }
+
+    /// What this session may be called in pages and forms: not its key, and no way to its id.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        let mut hasher = Sha256::new();
+        hasher.update(b"session handle v1\0");
+        hasher.update(self.key.as_bytes());
+        let digits = hex_digits(hasher.finalize().into());
+        SessionHandle(String::from_utf8_lossy(&digits[..HANDLE_LENGTH]).into_owned())
+    }
+}
+
+/// What a session is called where its owner chooses one of several, as in "where you are signed in".
+///
+/// Means something only together with the owner: see
+/// [`SessionManager::revoke`](crate::SessionManager::revoke).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionHandle(String);
+
+/// Enough to tell the sessions of one owner apart.
+const HANDLE_LENGTH: usize = 16;
+
+/// Any text may be a handle; most are the handle of no session.
+impl From<String> for SessionHandle {
+    fn from(text: String) -> Self {
+        SessionHandle(text)
+    }
+}
+
+impl fmt::Display for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

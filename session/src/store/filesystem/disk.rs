@@ -3,6 +3,9 @@
 
 use std::io;
 
+use super::index::OwnerName;
+use crate::StoreKey;
+
 /// A folder of files. Names are plain names within it.
 pub(super) trait Disk: Send + Sync + 'static {
     /// A temporary file that is being written.
@@ -32,6 +35,16 @@ pub(super) trait Disk: Send + Sync + 'static {
 
     /// Waits until the names in the folder are on the disk.
     fn sync_folder(&self) -> io::Result<()>;
+
+    /// Notes that there may be a session of `owner` under `key`; with `sync`, waits until that is on
+    /// the disk.
+    fn note(&self, owner: &OwnerName, key: &StoreKey, sync: bool) -> io::Result<()>;
+
+    /// Takes such a note away.
+    fn forget(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()>;
+
+    /// The keys that have been noted for `owner`.
+    fn noted(&self, owner: &OwnerName) -> io::Result<Vec<StoreKey>>;
 
     /// Moves what is under `name` into the quarantine.
     fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()>;

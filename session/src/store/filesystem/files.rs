@@ -47,6 +47,7 @@ impl<D: Disk> Files<D> {
     pub(super) fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
         let bytes = encode(key, record)?;
         let guard = self.lock(key, "create")?;
+        self.note_owner(key, None, record.owner.as_deref(), "create")?;
         match self.put(&guard, key, &bytes, D::rename_to_free, "create") {
             Ok(()) => Ok(Created::Done),
             Err(Put::NotFree) => Ok(Created::Exists),
@@ -65,8 +66,8 @@ impl<D: Disk> Files<D> {
         match self.read_locked(&guard, key, "update")? {
             None => Ok(Swapped::Gone),
             Some(found) if found.record.revision != expected => Ok(Swapped::Conflict),
-            Some(_) => {
-                self.replace(&guard, key, &bytes, "update")?;
+            Some(found) => {
+                self.replace(&guard, key, &found.record, record, &bytes, "update")?;
                 Ok(Swapped::Done)
             }
         }
@@ -86,7 +87,7 @@ impl<D: Disk> Files<D> {
             return Ok(Modified::Declined);
         };
         let bytes = encode(key, &next)?;
-        self.replace(&guard, key, &bytes, "save")?;
+        self.replace(&guard, key, &found.record, &next, &bytes, "save")?;
         Ok(Modified::Done(next))
     }
 
@@ -96,13 +97,18 @@ impl<D: Disk> Files<D> {
         expected: Option<Revision>,
     ) -> Result<Swapped, StoreError> {
         let guard = self.lock(key, "delete")?;
-        if let Some(expected) = expected {
-            match self.read_locked(&guard, key, "delete")? {
+        let owner = match expected {
+            Some(expected) => match self.read_locked(&guard, key, "delete")? {
                 None => return Ok(Swapped::Gone),
                 Some(found) if found.record.revision != expected => return Ok(Swapped::Conflict),
-                Some(_) => {}
-            }
-        }
+                Some(found) => found.record.owner,
+            },
+            // What cannot be read goes as well; whose it was is found out when they are looked for.
+            None => match self.read(key, "delete") {
+                Ok(Found::Record(found)) => found.record.owner,
+                _ => None,
+            },
+        };
         let swapped = match self.disk.remove(&self.template.record(key)) {
             Ok(()) => Swapped::Done,
             // It may be gone because an earlier delete could not make that durable; this one does.
@@ -112,6 +118,7 @@ impl<D: Disk> Files<D> {
         if swapped == Swapped::Done || self.sync_failed.load(Ordering::SeqCst) {
             self.sync_folder("delete")?;
         }
+        self.forget_owner(key, owner.as_deref());
         Ok(swapped)
     }
 
@@ -220,9 +227,13 @@ impl<D: Disk> Files<D> {
         &self,
         guard: &Guard<'_>,
         key: &StoreKey,
+        current: &Record,
+        next: &Record,
         bytes: &[u8],
         operation: &'static str,
     ) -> Result<(), StoreError> {
+        let (before, owner) = (current.owner.as_deref(), next.owner.as_deref());
+        self.note_owner(key, before, owner, operation)?;
         match self.put(guard, key, bytes, D::rename, operation) {
             Ok(()) => Ok(()),
             Err(Put::NotFree) => Err(store_error(operation, io::ErrorKind::AlreadyExists.into())),
@@ -284,7 +295,7 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    fn sync_folder(&self, operation: &'static str) -> Result<(), StoreError> {
+    pub(super) fn sync_folder(&self, operation: &'static str) -> Result<(), StoreError> {
         let synced = self.disk.sync_folder();
         self.sync_failed.store(synced.is_err(), Ordering::SeqCst);
         synced.map_err(|error| StoreError::DurabilityUnknown {

@@ -5,15 +5,18 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::disk::{Content, Disk};
+use super::index::OwnerName;
+use crate::StoreKey;
 use crate::record::MAX_ENCODED_LENGTH;
 
 pub(super) struct Folder {
     pub(super) folder: OwnedFd,
     pub(super) quarantine: OwnedFd,
+    pub(super) owners: OwnedFd,
     pub(super) user: u32,
     pub(super) mode: Mode,
 }
@@ -23,7 +26,16 @@ const GUARDED: OFlags = OFlags::NOFOLLOW
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);
 
+/// How often a note is tried against others who take the owner's folder away.
+const NOTE_ATTEMPTS: u32 = 16;
+
 impl Folder {
+    /// The folder of an owner.
+    fn owner(&self, owner: &OwnerName) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | GUARDED;
+        retry_on_intr(|| rustix::fs::openat(&self.owners, owner.as_str(), flags, Mode::empty()))
+    }
+
     /// A plain file of this user's under `name`, for `access`; `None` when there is something else.
     fn open(&self, name: &str, access: OFlags) -> io::Result<Option<File>> {
         let open = || rustix::fs::openat(&self.folder, name, access | GUARDED, Mode::empty());
@@ -128,5 +140,55 @@ impl Disk for Folder {
             &self.quarantine,
             as_name,
         )?)
+    }
+
+    fn note(&self, owner: &OwnerName, key: &StoreKey, sync: bool) -> io::Result<()> {
+        // Whoever takes the last note of an owner away takes the folder away, too.
+        for _ in 0..NOTE_ATTEMPTS {
+            match rustix::fs::mkdirat(&self.owners, owner.as_str(), Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let folder = match self.owner(owner) {
+                Ok(folder) => folder,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let flags = OFlags::WRONLY | OFlags::CREATE | GUARDED;
+            let open = || rustix::fs::openat(&folder, key.as_str(), flags, self.mode);
+            match retry_on_intr(open) {
+                Ok(_) if sync => {
+                    rustix::fs::fsync(&folder)?;
+                    return Ok(rustix::fs::fsync(&self.owners)?);
+                }
+                Ok(_) => return Ok(()),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    fn forget(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
+        rustix::fs::unlinkat(&self.owner(owner)?, key.as_str(), AtFlags::empty())?;
+        match rustix::fs::unlinkat(&self.owners, owner.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn noted(&self, owner: &OwnerName) -> io::Result<Vec<StoreKey>> {
+        let folder = match self.owner(owner) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut keys = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok();
+            keys.extend(name.and_then(StoreKey::parse));
+        }
+        Ok(keys)
     }
 }

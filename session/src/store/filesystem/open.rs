@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, RawMode, flock};
+use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RawMode, flock};
 use rustix::io::Errno;
 
 use super::FilesystemStoreBuilder;
@@ -14,6 +14,7 @@ use super::files::Files;
 use super::folder::Folder;
 use super::lock::{STRIPES, Stripes};
 use super::names::Template;
+use crate::store::StoreError;
 
 /// The store's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,15 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The notes whose sessions there are could not be made.
+    #[error("the index of session owners in {} cannot be made", path.display())]
+    Owners {
+        /// The session folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<StoreError>,
+    },
     /// The folder is on a network file system.
     #[error(
         "the session folder {} is on a network file system, whose locks and renames promise less \
@@ -135,6 +145,7 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
     }
     let locks = private_folder(&folder, "locks", &path)?;
     let quarantine = private_folder(&folder, "quarantine", &path)?;
+    let owners = private_folder(&folder, "owners", &path)?;
     let files: Vec<OwnedFd> = (0..STRIPES)
         .map(|index| lock_file(&locks, index).map_err(failed))
         .collect::<Result<_, _>>()?;
@@ -148,10 +159,11 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
             return Err(OpenError::NoLocks { path });
         }
     }
-    Ok(Files {
+    let files = Files {
         disk: Folder {
             folder,
             quarantine,
+            owners,
             user: rustix::process::geteuid().as_raw(),
             mode: Mode::from_raw_mode(options.mode as RawMode),
         },
@@ -159,7 +171,34 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
         template,
         options,
         sync_failed: AtomicBool::new(false),
-    })
+    };
+    note_owners(&files).map_err(|source| OpenError::Owners {
+        path,
+        source: Box::new(source),
+    })?;
+    Ok(files)
+}
+
+/// The mark that every session there is has been noted; its name is no key.
+const NOTED: &str = "complete";
+
+/// Where there are no notes whose sessions there are, as in a folder that was restored without them,
+/// they are made.
+fn note_owners(files: &Files<Folder>) -> Result<(), StoreError> {
+    let owners = &files.disk.owners;
+    let failed = |error: Errno| StoreError::Failed {
+        operation: "note whose sessions there are",
+        source: Box::new(io::Error::from(error)),
+    };
+    match rustix::fs::accessat(owners, NOTED, Access::EXISTS, AtFlags::empty()) {
+        Ok(()) => return Ok(()),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    files.note_all()?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(owners, NOTED, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    Ok(())
 }
 
 /// A folder that belongs to this user, and that nobody else may use.

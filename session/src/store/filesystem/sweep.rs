@@ -11,7 +11,6 @@ use super::folder::Folder;
 use super::names::Named;
 use super::store_error;
 use crate::log::{chain, correlation};
-use crate::record::Record;
 use crate::store::{SessionInfo, StoreError};
 use crate::{StoreKey, Timestamp};
 
@@ -30,13 +29,11 @@ impl Position {
 
 type SessionPage = (Vec<Result<SessionInfo, StoreError>>, Option<Position>);
 
+type OwnerPage = (Vec<Result<SessionInfo, StoreError>>, Vec<StoreKey>);
+
 impl Files<Folder> {
-    /// The sessions among the next files that are `wanted`, and where to go on.
-    pub(super) fn page(
-        &self,
-        position: Option<Position>,
-        wanted: &(dyn Fn(&Record) -> bool + Send + Sync),
-    ) -> Result<SessionPage, StoreError> {
+    /// The sessions among the next files, and where to go on.
+    pub(super) fn page(&self, position: Option<Position>) -> Result<SessionPage, StoreError> {
         let (names, position) = self.names(position, "list")?;
         let mut sessions = Vec::new();
         for name in names {
@@ -46,9 +43,7 @@ impl Files<Folder> {
             match self.read(&key, "list") {
                 Ok(Found::Nothing) => {}
                 Ok(Found::Record(stored)) => {
-                    if wanted(&stored.record) {
-                        sessions.push(Ok(SessionInfo::new(key, &stored.record, stored.size)));
-                    }
+                    sessions.push(Ok(SessionInfo::new(key, &stored.record, stored.size)));
                 }
                 // A look that changes nothing: it is set aside when somebody asks for it.
                 Ok(Found::Unreadable(error)) => sessions.push(Err(StoreError::Unreadable(error))),
@@ -56,6 +51,43 @@ impl Files<Folder> {
             }
         }
         Ok((sessions, position))
+    }
+
+    /// Those of the next sessions in `left` that are of `owner`, and what is left then; all of its
+    /// keys are fetched first when `left` is `None`.
+    pub(super) fn find_page(
+        &self,
+        owner: &str,
+        left: Option<Vec<StoreKey>>,
+    ) -> Result<OwnerPage, StoreError> {
+        let mut left = match left {
+            Some(left) => left,
+            None => self.noted(owner)?,
+        };
+        let page = left.split_off(left.len().saturating_sub(PAGE));
+        let sessions = page.iter().filter_map(|key| self.checked(owner, key));
+        Ok((sessions.collect(), left))
+    }
+
+    /// Makes the hints for all sessions that there are.
+    pub(super) fn note_all(&self) -> Result<(), StoreError> {
+        let mut position = None;
+        loop {
+            let (names, next) = self.names(position, "open")?;
+            for name in names {
+                let Named::Record(key) = name else {
+                    continue;
+                };
+                let _guard = self.lock(&key, "open")?;
+                if let Found::Record(found) = self.read(&key, "open")? {
+                    self.note_owner(&key, None, found.record.owner.as_deref(), "open")?;
+                }
+            }
+            match next {
+                Some(next) => position = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Removes those of the next files that have expired or are left over; gives the number of the
@@ -99,14 +131,15 @@ impl Files<Folder> {
     fn remove_if_expired(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
         const OPERATION: &str = "remove an expired session";
         let _guard = self.lock(key, OPERATION)?;
-        match self.read(key, OPERATION)? {
-            Found::Record(stored) if stored.record.is_expired(now) => {}
+        let owner = match self.read(key, OPERATION)? {
+            Found::Record(stored) if stored.record.is_expired(now) => stored.record.owner,
             _ => return Ok(false),
-        }
+        };
         // Not synced: should a power cut bring it back, it is as expired as it was.
         self.disk
             .remove(&self.template.record(key))
             .map_err(|error| store_error(OPERATION, error))?;
+        self.forget_owner(key, owner.as_deref());
         Ok(true)
     }
 

@@ -5,13 +5,14 @@
 //! then, any part. Bytes that were not synced can be absent, cut short, or zeros; names that were
 //! not synced can be any of those they have been.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use super::disk::{Content, Disk};
 use super::files::Files;
+use super::index::OwnerName;
 use super::lock::{STRIPES, Stripes};
 use super::names::Template;
 use super::options::{Durability, FilesystemStoreBuilder};
@@ -30,6 +31,8 @@ struct State {
     inodes: Vec<Inode>,
     /// Every set of names there has been since the last sync of the folder, the latest last.
     folders: Vec<BTreeMap<String, usize>>,
+    /// Whose sessions there are.
+    notes: BTreeSet<(String, StoreKey)>,
     operations: usize,
     /// The operation with this number fails.
     fails_at: Option<usize>,
@@ -206,6 +209,31 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
+    fn note(&self, owner: &OwnerName, key: &StoreKey, _sync: bool) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        state.notes.insert((owner.as_str().to_owned(), key.clone()));
+        Ok(())
+    }
+
+    fn forget(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        state
+            .notes
+            .remove(&(owner.as_str().to_owned(), key.clone()));
+        Ok(())
+    }
+
+    fn noted(&self, owner: &OwnerName) -> io::Result<Vec<StoreKey>> {
+        let state = self.0.lock().unwrap();
+        let of_owner = state
+            .notes
+            .iter()
+            .filter(|(name, _)| name == owner.as_str());
+        Ok(of_owner.map(|(_, key)| key.clone()).collect())
+    }
+
     fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()> {
         self.rename(name, &format!("quarantine/{as_name}"))
     }
@@ -256,7 +284,8 @@ fn live(files: &Files<FakeDisk>, key: &StoreKey) -> (Vec<Record>, Vec<Step>) {
         return (written, done);
     }
     done.push(Step::Create(first.clone()));
-    let second = changed(&first, 2);
+    let mut second = changed(&first, 2);
+    second.owner = Some(String::from("ada"));
     written.push(second.clone());
     let change = |_: &Record| Some(second.clone());
     if files.modify(key, &change).is_err() {
@@ -274,7 +303,8 @@ fn live(files: &Files<FakeDisk>, key: &StoreKey) -> (Vec<Record>, Vec<Step>) {
         return (written, done);
     }
     done.push(Step::Touch);
-    let third = changed(&touched, 3);
+    let mut third = changed(&touched, 3);
+    third.owner = Some(String::from("grace"));
     written.push(third.clone());
     if files.update(key, &third, touched.revision).is_err() {
         return (written, done);
@@ -303,10 +333,26 @@ fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Resul
             let found = left
                 .get(&name)
                 .map(|bytes| Record::decode(&key, bytes.clone()));
+            // Whoever is looked for is found.
+            if let Some(Ok(Record {
+                owner: Some(owner), ..
+            })) = &found
+                && durability != Durability::Process
+            {
+                let note = (OwnerName::new(owner).as_str().to_owned(), key.clone());
+                if !state.notes.contains(&note) {
+                    return Err(format!("cut after operation {cut}: a session of nobody"));
+                }
+            }
             check(durability, &written, &done, found.as_ref())
                 .map_err(|problem| format!("cut after operation {cut}: {problem}"))?;
         }
         if state.operations <= cut {
+            // In its second life the session was another's: that note is outdated, and is found to be.
+            disk.0.lock().unwrap().cut_after = None;
+            let files = files(disk.clone(), durability);
+            assert!(files.checked("ada", &key).is_none());
+            assert!(disk.0.lock().unwrap().notes.is_empty(), "notes are left");
             return Ok(seen);
         }
     }
@@ -429,7 +475,8 @@ fn any_operation_may_fail_and_nothing_is_lost() {
 /// failed is made durable by the next.
 #[test]
 fn a_delete_that_fails_is_told_and_can_be_repeated() {
-    for fails_at in 1..=2 {
+    // The first operation only looks whose session it is.
+    for fails_at in 2..=3 {
         let key = key();
         let disk = FakeDisk::default();
         let files = files(disk.clone(), Durability::Process);
@@ -441,14 +488,14 @@ fn a_delete_that_fails_is_told_and_can_be_repeated() {
         }
         let failed = files.delete(&key, None).unwrap_err();
         match fails_at {
-            1 => assert!(matches!(failed, StoreError::Failed { .. })),
+            2 => assert!(matches!(failed, StoreError::Failed { .. })),
             _ => assert!(matches!(failed, StoreError::DurabilityUnknown { .. })),
         }
         disk.0.lock().unwrap().fails_at = None;
         let again = files.delete(&key, None).unwrap();
         assert_eq!(
             again,
-            if fails_at == 1 {
+            if fails_at == 2 {
                 Swapped::Done
             } else {
                 Swapped::Gone

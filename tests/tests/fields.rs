@@ -1,0 +1,370 @@
+//! What a field can say, over real HTTP: flash, ttl, merge, group, `on_conflict`, index.
+
+use std::process::Command;
+use std::time::Duration;
+
+use session::{FilesystemStore, MemoryStore, SessionHandle, WhenFull, minutes, seconds};
+use session_tests::client::Client;
+use session_tests::process::Process;
+use session_tests::server::ProbeServer;
+
+fn probes() -> [(ProbeServer, Option<tempfile::TempDir>); 2] {
+    let kept = tempfile::tempdir().expect("a folder");
+    let files = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
+    [
+        (ProbeServer::start(MemoryStore::new()), None),
+        (ProbeServer::start(files), Some(kept)),
+    ]
+}
+
+fn block_on<R>(work: impl Future<Output = R>) -> R {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(work)
+}
+
+/// A flash is shown once in a later request; setting it anew replaces it; taking nothing writes
+/// nothing.
+#[test]
+fn a_flash_is_shown_once() {
+    for (probe, _kept) in probes() {
+        let mut visitor = probe.client();
+        assert_eq!(visitor.get("/take").text(), "-");
+        assert!(visitor.cookie().is_none(), "taking nothing stores nothing");
+        visitor.get("/notice/first");
+        visitor.get("/notice/second");
+        assert_eq!(visitor.get("/take").text(), "second");
+        let before = probe.sessions.store().calls();
+        assert_eq!(visitor.get("/take").text(), "-");
+        let calls = probe.sessions.store().calls();
+        assert_eq!(calls.modify, before.modify, "taking nothing writes nothing");
+    }
+}
+
+/// Taken in two requests at once it is shown at most twice and then gone; one that is set while an
+/// older one is being taken is not lost.
+#[test]
+fn a_flash_that_is_set_meanwhile_is_not_taken() {
+    for (probe, _kept) in probes() {
+        let mut visitor = probe.client();
+        visitor.get("/notice/old");
+        let id = visitor.id();
+        std::thread::scope(|scope| {
+            let slow = [(); 2].map(|()| {
+                let mut slow = probe.holding(&id);
+                scope.spawn(move || slow.get("/take?ms=400").text())
+            });
+            std::thread::sleep(Duration::from_millis(150));
+            for slow in slow {
+                assert_eq!(slow.join().expect("answered"), "old");
+            }
+            assert_eq!(visitor.get("/take").text(), "-");
+            visitor.get("/notice/old");
+            let mut slow = probe.holding(&id);
+            let slow = scope.spawn(move || slow.get("/take?ms=400").text());
+            std::thread::sleep(Duration::from_millis(150));
+            visitor.get("/notice/new");
+            assert_eq!(slow.join().expect("answered"), "old");
+            assert_eq!(visitor.get("/take").text(), "new");
+            assert_eq!(visitor.get("/take").text(), "-");
+        });
+    }
+}
+
+/// A field with a `ttl` falls back to its default that long after it was set, whoever looks, and its
+/// bytes are gone with the next save.
+#[test]
+fn a_field_with_a_ttl_runs_out() {
+    for (probe, _kept) in probes() {
+        let mut visitor = probe.client();
+        visitor.get("/set/a/1");
+        assert_eq!(visitor.get("/sudo").text(), "None");
+        probe.clock.advance(minutes(10) - seconds(1));
+        assert!(visitor.get("/who").text().contains("sudo=true\n"));
+        assert_eq!(visitor.get("/sudo").text(), "Some(1)");
+        // What else is saved does not let it last longer.
+        visitor.get("/set/a/2");
+        probe.clock.advance(seconds(1));
+        assert!(visitor.get("/who").text().contains("sudo=false\n"));
+        let stored = |probe: &ProbeServer| {
+            block_on(async {
+                let info = probe.sessions.list().next().await.expect("one");
+                let key = info.expect("listed").key;
+                let record = session::SessionStore::load(probe.sessions.store(), &key).await;
+                let record = record.expect("loaded").expect("there");
+                record.fields.get("sudo").is_some()
+            })
+        };
+        assert!(stored(&probe));
+        visitor.get("/set/a/3");
+        assert!(!stored(&probe));
+        // Set anew, it lasts anew.
+        assert_eq!(visitor.get("/sudo").text(), "None");
+        probe.clock.advance(minutes(9));
+        assert!(visitor.get("/who").text().contains("sudo=true\n"));
+    }
+}
+
+/// 64 clients × 100 increments of one counter through two processes on one folder: exactly 6,400.
+#[test]
+fn a_merged_counter_counts_everything() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().join("sessions");
+    let serve = || Process::start(Command::new(env!("CARGO_BIN_EXE_probe")).arg(&folder));
+    let processes = [serve(), serve()];
+    let mut first = Client::new(processes[0].address);
+    first.get("/set/a/1");
+    let id = first.id();
+    std::thread::scope(|scope| {
+        for client in 0..64 {
+            let mut mine = Client::holding(processes[client % 2].address, &id);
+            scope.spawn(move || {
+                for round in 0..100 {
+                    let path = format!("/count?ms={}", (client + round) % 5);
+                    // A lock that could not be had in time is told, and tried again.
+                    while mine.get(&path).status != 200 {}
+                }
+            });
+        }
+    });
+    let seen = first.get("/who").text();
+    assert!(seen.contains("views=6400\n"), "{seen}");
+}
+
+/// A group is one request's as a whole, never a mix; a field of its own beside it is merged.
+#[test]
+fn a_group_is_never_a_mix() {
+    for (probe, _kept) in probes() {
+        let mut visitor = probe.client();
+        visitor.get("/balance/1");
+        let id = visitor.id();
+        std::thread::scope(|scope| {
+            for client in 0..8_u64 {
+                let (mut mine, mut other) = (probe.holding(&id), probe.holding(&id));
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let amount = 100 * client + round;
+                        mine.get(&format!("/balance/{amount}?ms={}", round % 4));
+                        mine.get(&format!("/set/f{client}/{round}"));
+                        let seen = other.get("/who").text();
+                        let number = |name: &str| -> i64 {
+                            let line = seen.lines().find_map(|line| line.strip_prefix(name));
+                            line.expect("a line").parse().expect("a number")
+                        };
+                        assert_eq!(number("plus=") + number("minus="), 0, "{seen}");
+                    }
+                });
+            }
+        });
+        let seen = visitor.get("/who").text();
+        for client in 0..8 {
+            assert!(seen.contains(&format!("f{client}=19\n")), "{seen}");
+        }
+    }
+}
+
+/// `on_conflict = "reject"`: the later of two concurrent changes is a 409 that changes nothing, or an
+/// error that the handler can match on.
+#[test]
+fn a_rejected_change_is_a_409() {
+    for (probe, _kept) in probes() {
+        let mut visitor = probe.client();
+        visitor.get("/alone/1");
+        let id = visitor.id();
+        std::thread::scope(|scope| {
+            let slow = |path: &'static str| {
+                let mut slow = probe.holding(&id);
+                let slow = scope.spawn(move || slow.get(path));
+                std::thread::sleep(Duration::from_millis(150));
+                slow
+            };
+            let rejected = slow("/alone/2?ms=400");
+            assert_eq!(visitor.get("/alone/3").status, 200);
+            let rejected = rejected.join().expect("answered");
+            assert_eq!(rejected.status, 409);
+            assert!(rejected.header("set-cookie").is_none());
+            assert_eq!(rejected.header("cache-control"), Some("no-store"));
+            assert!(visitor.get("/who").text().contains("alone=3\n"));
+            assert_eq!(probe.events.count("field_conflict"), 1);
+            assert_eq!(probe.events.count("store_failure"), 0);
+            let told = slow("/alone/4?ms=400&save=1");
+            assert_eq!(visitor.get("/alone/5").status, 200);
+            let told = told.join().expect("answered");
+            assert_eq!(
+                (told.status, told.text()),
+                (200, String::from("alone is 5"))
+            );
+            // What others change beside it is no conflict, and neither is the same value.
+            let beside = slow("/alone/6?ms=400");
+            visitor.get("/set/a/beside");
+            assert_eq!(beside.join().expect("answered").status, 200);
+        });
+        let seen = visitor.get("/who").text();
+        assert!(
+            seen.contains("alone=6\n") && seen.contains("\na=beside\n"),
+            "{seen}"
+        );
+    }
+}
+
+/// LC-10: an owner's sessions are found and ended, each, all, and all but this one; nobody else's.
+#[test]
+fn sessions_are_found_and_ended_by_their_owner() {
+    for (probe, _kept) in probes() {
+        let sign_in = |user: &str| {
+            let mut visitor = probe.client();
+            visitor.get(&format!("/login/{user}"));
+            probe.clock.advance(seconds(1));
+            visitor
+        };
+        let mut alices = [(); 3].map(|()| sign_in("alice"));
+        let mut bob = sign_in("bob");
+        let is_alive = |visitor: &mut Client| visitor.get("/who").text().contains("new=false\n");
+        let sessions = &probe.sessions;
+        let found = block_on(sessions.find("alice")).expect("found");
+        assert_eq!(found.len(), 3);
+        assert!(found.is_sorted_by(|a, b| a.last_seen > b.last_seen));
+        assert!(
+            found
+                .iter()
+                .all(|info| info.owner.as_deref() == Some("alice"))
+        );
+        block_on(async {
+            let session: session::Session<session_tests::probe::Visit> =
+                sessions.get(alices[1].cookie()).await.expect("opened");
+            let this: Vec<bool> = found.iter().map(|info| session.is(info)).collect();
+            assert_eq!(this, [false, true, false]);
+            let data = sessions
+                .read::<session_tests::probe::Visit>(&found[0])
+                .await;
+            let data = data.expect("read").expect("alive");
+            assert_eq!(data.user.as_deref(), Some("alice"));
+            // A handle of somebody else's ends nothing.
+            let bobs = sessions.find("bob").await.expect("found")[0].handle();
+            assert!(!sessions.revoke("alice", &bobs).await.expect("asked"));
+            let none = SessionHandle::from(String::from("no handle"));
+            assert!(!sessions.revoke("alice", &none).await.expect("asked"));
+            assert!(
+                sessions
+                    .revoke("alice", &found[0].handle())
+                    .await
+                    .expect("ended")
+            );
+        });
+        assert!(!is_alive(&mut alices[2]));
+        assert!(is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
+        block_on(async {
+            let session: session::Session<session_tests::probe::Visit> =
+                sessions.get(alices[1].cookie()).await.expect("opened");
+            assert_eq!(sessions.revoke_others(&session).await.expect("ended"), 1);
+        });
+        assert!(!is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
+        // A change of role renews the id; signing out and in as another one moves the session.
+        alices[1].get("/role/admin");
+        assert_eq!(block_on(sessions.find("alice")).expect("found").len(), 1);
+        alices[1].get("/login/carol");
+        assert_eq!(block_on(sessions.find("alice")).expect("found"), []);
+        assert_eq!(block_on(sessions.find("carol")).expect("found").len(), 1);
+        assert_eq!(block_on(sessions.revoke_all("bob")).expect("ended"), 1);
+        assert!(!is_alive(&mut bob) && is_alive(&mut alices[1]));
+        assert_eq!(
+            probe.events.count("revoked"),
+            0,
+            "logged where it was asked for"
+        );
+    }
+}
+
+/// LC-10, C10: fifty requests in flight, some of which renew the id, and none of the sessions is left
+/// when all of them are revoked.
+#[test]
+fn nothing_in_flight_survives_a_revocation() {
+    for (probe, _kept) in probes() {
+        let visitors: Vec<String> = (0..50)
+            .map(|_| {
+                let mut visitor = probe.client();
+                visitor.get("/login/alice");
+                visitor.id()
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            for (number, id) in visitors.iter().enumerate() {
+                let mut visitor = probe.holding(id);
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let path = match (number + round) % 4 {
+                            0 => String::from("/renew"),
+                            1 => format!("/set/f0/{round}"),
+                            2 => String::from("/slow?ms=5"),
+                            _ => String::from("/count?ms=3"),
+                        };
+                        visitor.get(&path);
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(30));
+            block_on(probe.sessions.revoke_all("alice")).expect("ended");
+            assert_eq!(block_on(probe.sessions.find("alice")).expect("found"), []);
+        });
+        assert_eq!(block_on(probe.sessions.find("alice")).expect("found"), []);
+        assert_eq!(probe.records_of("alice"), 0);
+    }
+}
+
+/// At most so many sessions of one owner, exactly, under fifty sign-ins at once.
+#[test]
+fn an_owner_has_no_more_sessions_than_allowed() {
+    for when_full in [WhenFull::EndOldest, WhenFull::RefuseNewest] {
+        let kept = tempfile::tempdir().expect("a folder");
+        let files = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
+        let probe = ProbeServer::configured(files, |builder| {
+            builder.max_sessions_per_owner(5, when_full)
+        });
+        let mut bob = probe.client();
+        bob.get("/login/bob");
+        let sign_in = |probe: &ProbeServer| {
+            let mut visitor = probe.client();
+            visitor.get("/set/a/cart");
+            let status = visitor.get("/login/alice").status;
+            (visitor, status)
+        };
+        let mut visitors: Vec<(Client, u16)> = std::thread::scope(|scope| {
+            let signing_in: Vec<_> = (0..50).map(|_| scope.spawn(|| sign_in(&probe))).collect();
+            signing_in
+                .into_iter()
+                .map(|visitor| visitor.join().expect("answered"))
+                .collect()
+        });
+        assert_eq!(
+            block_on(probe.sessions.find("alice")).expect("found").len(),
+            5
+        );
+        let mut alive = 0;
+        for (visitor, status) in &mut visitors {
+            let seen = visitor.get("/who").text();
+            let is_alice = seen.contains("user=alice\n");
+            alive += usize::from(is_alice);
+            match when_full {
+                WhenFull::RefuseNewest if *status == 403 => {
+                    // Not signed in, and nothing is lost.
+                    assert!(seen.contains("\na=cart\n") && !is_alice, "{seen}");
+                }
+                _ => assert_eq!(*status, 200),
+            }
+        }
+        assert_eq!(alive, 5);
+        assert!(bob.get("/who").text().contains("user=bob\n"));
+        // One after the other, without a race.
+        probe.clock.advance(seconds(1));
+        let (mut latest, status) = sign_in(&probe);
+        let is_let_in = latest.get("/who").text().contains("user=alice\n");
+        assert_eq!(is_let_in, when_full == WhenFull::EndOldest);
+        assert_eq!(status, if is_let_in { 200 } else { 403 });
+        assert_eq!(
+            block_on(probe.sessions.find("alice")).expect("found").len(),
+            5
+        );
+    }
+}
