@@ -84,6 +84,20 @@ MUTANTS = [
     ("C6 a sealed record that was destroyed counts as closed", "session/src/manager/rotate.rs", "Ok(Swapped::Gone | Swapped::Conflict) => Ok(None),\n                Err", "Ok(Swapped::Gone | Swapped::Conflict) => Ok(Some(record)),\n                Err", [*HTTP, "interleavings", "in_the_middle"]),
     ("P2 a conflict saves what was read at first", "session/src/store.rs", "Some(record) => current = record,", "Some(record) => current.revision = record.revision,", [*HTTP, "interleavings", "distinct_fields"]),
     ("P3 a save of what is gone creates it", "session/src/store.rs", "Swapped::Gone => return Ok(Modified::Gone),", "Swapped::Gone => {\n                        let _ = self.create(key, &next).await?;\n                        return Ok(Modified::Done(next));\n                    }", [*HTTP, "interleavings", "stays_destroyed"]),
+    ("flash: what was set meanwhile is taken too", "session/src/record/changes.rs", "_ if self.field.flash && self.is_default => Settled::Theirs,", "", [*HTTP, "fields", "a_flash_that_is_set"]),
+    ("flash: taking leaves it", "session-derive/src/expand.rs", "::core::mem::take(&mut self.__session.mark(#bit).#name)", "::core::mem::take(&mut self.__session.unmarked().#name)", [*HTTP, "fields", "a_flash_is_shown_once"]),
+    ("ttl: not looked at on load", "session/src/slot/state.rs", "fields.expire(now);", "", [*HTTP, "fields", "a_ttl_runs_out"]),
+    ("ttl: not looked at on save", "session/src/manager/commit.rs", "next.fields.expire(now);\n", "", [*UNIT, "ttl"]),
+    ("merge: the later save wins", "session/src/record/changes.rs", "merged.map_or_else(mine, |merged| Settled::Value(Some(merged)))", "{ let _ = merged; mine() }", [*HTTP, "fields", "a_merged_counter"]),
+    ("group: each field for itself", "session/src/record/changes.rs", "Some(group) => groups.contains(&group),", "Some(_) => change.is_effective(base),", [*HTTP, "fields", "never_a_mix"]),
+    ("on_conflict: never", "session/src/record/changes.rs", "(OnConflict::Reject, _) => Settled::Rejected,", "(OnConflict::Reject, _) => mine(),", [*HTTP, "fields", "a_rejected_change"]),
+    ("on_conflict: a rejected change is tried again", "session/src/manager/commit.rs", "self.rejected(slot, epoch, conflict).await;", "let _ = conflict;", [*HTTP, "fields", "a_rejected_change"]),
+    ("index: no hint", "session/src/store/filesystem/files.rs", "self.note_owner(key, None, record.owner.as_deref(), \"create\")?;", "", [*HTTP, "fields", "found_and_ended"]),
+    ("index: hints are believed", "session/src/store/filesystem/index.rs", "if found.record.owner.as_deref() == Some(owner) => {", "=> {", [*UNIT, "a_power_cut"]),
+    ("index: the hint comes after the record", "session/src/store/filesystem/files.rs", "self.note_owner(key, before, owner, operation)?;\n        match self.put(guard, key, bytes, D::rename, operation) {\n            Ok(()) => Ok(()),", "match self.put(guard, key, bytes, D::rename, operation) {\n            Ok(()) => self.note_owner(key, before, owner, operation),", [*UNIT, "a_power_cut"]),
+    ("revoke: one pass only", "session/src/manager/owners.rs", "const PASSES: u32 = 16;", "const PASSES: u32 = 1;", [*HTTP, "interleavings", "revoked"]),
+    ("revoke: anybody's handle will do", "session/src/manager/owners.rs", "let found = self.find(owner).await?;", "let _ = owner;\n        let mut found = Vec::new();\n        let mut all = self.0.store.list();\n        while let Some(info) = all.next().await {\n            found.push(info?);\n        }", [*HTTP, "fields", "found_and_ended"]),
+    ("limit: only one goes", "session/src/manager/owners.rs", "for beyond in again.iter().filter(|beyond| once.contains(beyond)) {", "for beyond in again.iter().filter(|beyond| once.contains(beyond)).take(0) {", [*HTTP, "fields", "no_more_sessions"]),
 ]
 
 root = pathlib.Path(__file__).resolve().parents[2]

@@ -145,7 +145,8 @@ fn a_group_is_never_a_mix() {
                 let (mut mine, mut other) = (probe.holding(&id), probe.holding(&id));
                 scope.spawn(move || {
                     for round in 0..20 {
-                        let amount = 100 * client + round;
+                        // Often the rest stays the same, and only one of the two is changed.
+                        let amount = 7 * client + 3 * round + u64::from(round % 5 == 0);
                         mine.get(&format!("/balance/{amount}?ms={}", round % 4));
                         mine.get(&format!("/set/f{client}/{round}"));
                         let seen = other.get("/who").text();
@@ -153,7 +154,7 @@ fn a_group_is_never_a_mix() {
                             let line = seen.lines().find_map(|line| line.strip_prefix(name));
                             line.expect("a line").parse().expect("a number")
                         };
-                        assert_eq!(number("plus=") + number("minus="), 0, "{seen}");
+                        assert_eq!(number("rest="), number("amount=") % 3, "{seen}");
                     }
                 });
             }
@@ -269,11 +270,6 @@ fn sessions_are_found_and_ended_by_their_owner() {
         assert_eq!(block_on(sessions.find("carol")).expect("found").len(), 1);
         assert_eq!(block_on(sessions.revoke_all("bob")).expect("ended"), 1);
         assert!(!is_alive(&mut bob) && is_alive(&mut alices[1]));
-        assert_eq!(
-            probe.events.count("revoked"),
-            0,
-            "logged where it was asked for"
-        );
     }
 }
 

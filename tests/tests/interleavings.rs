@@ -400,6 +400,28 @@ proptest! {
         prop_assert_eq!(scene.records(), usize::from(!was_destroyed));
     }
 
+    /// LC-10, C10: a session that is renewed while all of its owner's are revoked is over under either
+    /// id; what was saved meanwhile does not bring it back.
+    #[test]
+    fn a_session_that_is_renewed_meanwhile_is_revoked(schedule in schedule(), rounds in 1..=3_u64) {
+        let mut scene = Scene::new();
+        let signed_in: Rc<RefCell<Option<SessionId>>> = Rc::default();
+        let done = Rc::clone(&signed_in);
+        run(scene.request(
+            |session| session.set_user(Some(String::from("alice"))),
+            move |_, id| drop(done.replace(Some(id))),
+        ));
+        scene.id = signed_in.take().expect("signed in");
+        let (mut requests, _) = scene.writers([rounds, 0, 0]);
+        requests.push(scene.request(Session::renew, |_, _| {}));
+        let sessions = scene.sessions.clone();
+        requests.push(Box::pin(async move {
+            sessions.revoke_all("alice").await.expect("revoked");
+        }));
+        interleave(requests, &schedule, || {});
+        prop_assert_eq!(scene.records(), 0);
+    }
+
     /// Two sign-ins of one session at once: one of them holds, the other is told that the session is
     /// over.
     #[test]
