@@ -67,8 +67,7 @@ impl Record {
     /// This record with `changes` made to it at `now`, as the next revision.
     ///
     /// All merging happens here. Pure: a field that `changes` does not name keeps its bytes, known
-    /// to this build or not, unless its time has run out. Merging no changes gives the record itself,
-    /// revision included.
+    /// to this build or not. Merging no changes gives the record itself, revision included.
     ///
     /// # Errors
     ///
@@ -78,7 +77,6 @@ impl Record {
         if changes.is_empty() {
             return Ok(merged);
         }
-        merged.fields.expire(now);
         changes.apply(&mut merged.fields, now)?;
         if let Some(owner) = changes.owner() {
             merged.owner = owner.map(str::to_owned);

@@ -87,7 +87,7 @@ MUTANTS = [
     ("flash: what was set meanwhile is taken too", "session/src/record/changes.rs", "_ if self.field.flash && self.is_default => Settled::Theirs,", "", [*HTTP, "fields", "a_flash_that_is_set"]),
     ("flash: taking leaves it", "session-derive/src/expand.rs", "::core::mem::take(&mut self.__session.mark(#bit).#name)", "::core::mem::take(&mut self.__session.unmarked().#name)", [*HTTP, "fields", "a_flash_is_shown_once"]),
     ("ttl: not looked at on load", "session/src/slot/state.rs", "fields.expire(now);", "", [*HTTP, "fields", "a_ttl_runs_out"]),
-    ("ttl: not looked at on save", "session/src/manager/commit.rs", "next.fields.expire(now);\n", "", [*UNIT, "ttl"]),
+    ("ttl: not looked at on save", "session/src/manager/commit.rs", "next.fields.expire(now);\n", "", [*HTTP, "fields", "a_ttl_runs_out"]),
     ("merge: the later save wins", "session/src/record/changes.rs", "merged.map_or_else(mine, |merged| Settled::Value(Some(merged)))", "{ let _ = merged; mine() }", [*HTTP, "fields", "a_merged_counter"]),
     ("group: each field for itself", "session/src/record/changes.rs", "Some(group) => groups.contains(&group),", "Some(_) => change.is_effective(base),", [*HTTP, "fields", "never_a_mix"]),
     ("on_conflict: never", "session/src/record/changes.rs", "(OnConflict::Reject, _) => Settled::Rejected,", "(OnConflict::Reject, _) => mine(),", [*HTTP, "fields", "a_rejected_change"]),
