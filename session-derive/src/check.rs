@@ -74,7 +74,7 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
 
 /// What happens to a field that two requests change is said once.
 fn settled_in_one_way(model: &Model, context: &mut Context) {
-    for field in &model.fields {
+    for (field, _) in model.stored() {
         let attributes = &field.attributes;
         let merge = attributes.merge.as_ref().map(|given| &given.word);
         let on_conflict = attributes.on_conflict.as_ref().map(|given| &given.word);
@@ -132,9 +132,8 @@ fn settled_in_one_way(model: &Model, context: &mut Context) {
 /// A session is one owner's.
 fn one_index(model: &Model, context: &mut Context) {
     let indexes = model
-        .fields
-        .iter()
-        .filter_map(|field| field.attributes.index.as_ref());
+        .stored()
+        .filter_map(|(field, _)| field.attributes.index.as_ref());
     for second in indexes.skip(1) {
         context.error(
             &second.word,

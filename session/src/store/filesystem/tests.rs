@@ -412,7 +412,26 @@ fn a_power_cut_leaves_the_old_record_or_the_new_one() {
     }
 }
 
-/// The test above fails on a store that leaves out what the promise needs.
+/// A note is no more than a hint: the record says whose session it is.
+#[test]
+fn an_outdated_note_is_not_believed_and_goes() {
+    let (key, disk) = (key(), FakeDisk::default());
+    let files = files(disk.clone(), Durability::Atomic);
+    let mut adas = record(1);
+    adas.owner = Some(String::from("ada"));
+    assert_eq!(files.create(&key, &adas).unwrap(), Created::Done);
+    let mut graces = changed(&adas, 2);
+    graces.owner = Some(String::from("grace"));
+    assert!(files.modify(&key, &|_| Some(graces.clone())).is_ok());
+    assert_eq!(files.noted("ada").unwrap(), [key.clone()]);
+    assert!(files.checked("ada", &key).is_none());
+    assert_eq!(files.noted("ada").unwrap(), []);
+    let found = files.checked("grace", &key).unwrap().unwrap();
+    assert_eq!(found.owner.as_deref(), Some("grace"));
+    assert_eq!(files.noted("grace").unwrap(), [key]);
+}
+
+/// The test of power cuts fails on a store that leaves out what the promise needs.
 #[test]
 fn the_crash_test_catches_missing_syncs() {
     let no_data_sync = after_every_cut(Durability::Atomic, |state| state.no_data_sync = true);
