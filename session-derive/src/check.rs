@@ -14,6 +14,7 @@ pub(crate) fn check(model: &Model, input: &DeriveInput, context: &mut Context) {
     skipped_fields_have_no_stored_form(model, context);
     settled_in_one_way(model, context);
     one_index(model, context);
+    version_and_migrate(model, context);
     stored_names_differ(model, context);
     accessors_differ(model, context);
     companion_differs_from_struct(model, context);
@@ -52,6 +53,7 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
         let words = [
             attributes.rename.as_ref().map(|given| &given.word),
             attributes.with.as_ref().map(|given| &given.word),
+            attributes.migrate.as_ref().map(|given| &given.word),
             attributes.rotate.as_ref().map(|given| &given.word),
             attributes.index.as_ref().map(|given| &given.word),
             attributes.flash.as_ref().map(|given| &given.word),
@@ -139,6 +141,21 @@ fn one_index(model: &Model, context: &mut Context) {
             &second.word,
             "a session is found by one field, and another one is the `index` already: remove one",
         );
+    }
+}
+
+/// A version says from where to migrate, and a migration to where.
+fn version_and_migrate(model: &Model, context: &mut Context) {
+    match (&model.version, &model.migrate) {
+        (Some(version), None) => context.error(
+            &version.word,
+            "a version is what a migration leads to: add `migrate = my_function`",
+        ),
+        (None, Some(migrate)) => context.error(
+            &migrate.word,
+            "a migration leads to a version: add `version = 1`",
+        ),
+        _ => {}
     }
 }
 

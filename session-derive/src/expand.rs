@@ -276,7 +276,10 @@ fn session_data(model: &Model) -> TokenStream {
         .iter()
         .any(|field| field.stored.is_some() || field.starts_from.is_some())
         .then(|| quote!(mut));
-    let reads = model.stored().map(|(field, stored)| read(field, stored));
+    let reads = model
+        .stored()
+        .map(|(field, stored)| read(private, field, stored));
+    let version = version(model);
     let writes = model.stored().map(|(field, stored)| write(field, stored));
     let (reader, writer, data) = match model.stored().next() {
         Some(_) => (
@@ -298,6 +301,7 @@ fn session_data(model: &Model) -> TokenStream {
             type Data = #name #arguments;
 
             const FIELDS: &'static [#private::Field] = &[#(#fields),*];
+            #version
 
             fn fork(#reader: &mut #private::Reader<'_>) -> Self {
                 let #mutable data = #start;
@@ -355,15 +359,10 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
         Some(value) => quote!(#value),
         None => quote!(<#struct_name #arguments as ::core::default::Default>::default().#name),
     };
-    let (deserialize, serialize) = match &stored.with {
-        None => (
-            quote!(<#ty as #private::Deserialize<'_>>::deserialize(deserializer)),
-            quote!(<#ty as #private::Serialize>::serialize(value, serializer)),
-        ),
-        Some(with) => (
-            quote!(#with::deserialize(deserializer)),
-            quote!(#with::serialize(value, serializer)),
-        ),
+    let decode = decode(private, field, stored);
+    let serialize = match &stored.with {
+        None => quote!(<#ty as #private::Serialize>::serialize(value, serializer)),
+        Some(with) => quote!(#with::serialize(value, serializer)),
     };
     let function = quote_spanned! {at(function.span())=>
         let merge: fn(&#ty, #ty, #ty) -> #ty = #function;
@@ -374,7 +373,7 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
             #private::merge_encoded::<#ty>(
                 sides,
                 || #default,
-                |deserializer| #deserialize,
+                |bytes| #decode,
                 |value, serializer| #serialize,
                 merge,
             )
@@ -382,19 +381,56 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
     }
 }
 
-fn read(field: &Field, stored: &Stored) -> TokenStream {
+fn read(private: &Path, field: &Field, stored: &Stored) -> TokenStream {
     let name = &field.name;
     let bit = Literal::usize_unsuffixed(stored.bit);
-    match &stored.with {
-        None => quote_spanned! {at(field.ty.span())=>
+    if stored.with.is_none() && stored.migrate.is_none() {
+        return quote_spanned! {at(field.ty.span())=>
             reader.read(&Self::FIELDS[#bit], &mut data.#name);
+        };
+    }
+    let decode = decode(private, field, stored);
+    quote!(reader.read_with(&Self::FIELDS[#bit], &mut data.#name, |bytes| #decode);)
+}
+
+/// From `bytes` to an optional value of the field.
+fn decode(private: &Path, field: &Field, stored: &Stored) -> TokenStream {
+    let ty = &field.ty;
+    let deserialize = match &stored.with {
+        None => quote_spanned! {at(ty.span())=>
+            |deserializer| <#ty as #private::Deserialize<'_>>::deserialize(deserializer)
         },
         Some(with) => quote_spanned! {at(with.span())=>
-            reader.read_with(&Self::FIELDS[#bit], &mut data.#name, |deserializer| {
-                #with::deserialize(deserializer)
-            });
+            |deserializer| #with::deserialize(deserializer)
+        },
+    };
+    match &stored.migrate {
+        None => quote!(#private::decode_field(bytes, #deserialize)),
+        Some(migrate) => quote_spanned! {at(migrate.span())=>
+            #private::decode_or_migrate::<#ty, _>(bytes, #deserialize, #migrate)
         },
     }
+}
+
+/// The struct's version, and the way to it.
+fn version(model: &Model) -> Option<TokenStream> {
+    let (private, prefix) = (&model.private, &model.prefix);
+    let number = Literal::u32_unsuffixed(model.version.as_ref()?.value);
+    let migrate = &model.migrate.as_ref()?.value;
+    let prefix = prefix
+        .as_ref()
+        .map_or_else(String::new, |prefix| format!("{prefix}."));
+    let name = format!("{prefix}#version");
+    let migrate = quote_spanned!(at(migrate.span())=> migrate: #migrate);
+    Some(quote! {
+        const VERSION: ::core::option::Option<&'static #private::Version> =
+            ::core::option::Option::Some(&#private::Version {
+                field: #private::Field::new(#name),
+                prefix: #prefix,
+                number: #number,
+                #migrate,
+            });
+    })
 }
 
 fn write(field: &Field, stored: &Stored) -> TokenStream {

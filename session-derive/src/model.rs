@@ -11,7 +11,7 @@ use syn::{
 };
 
 use crate::context::Context;
-use crate::parse::{FieldAttributes, OnConflict, StructAttributes};
+use crate::parse::{FieldAttributes, Given, OnConflict, StructAttributes};
 
 /// A struct with named fields.
 pub(crate) struct Model {
@@ -22,6 +22,11 @@ pub(crate) struct Model {
     /// The module that generated code takes everything from.
     pub(crate) private: Path,
     pub(crate) fields: Vec<Field>,
+    /// What begins the stored names.
+    pub(crate) prefix: Option<String>,
+    /// The version and the function that leads to it; each is nothing without the other.
+    pub(crate) version: Option<Given<u32>>,
+    pub(crate) migrate: Option<Given<Path>>,
 }
 
 /// One field, stored or not.
@@ -49,6 +54,8 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) with: Option<Path>,
+    /// From the type that it had before.
+    pub(crate) migrate: Option<Path>,
     pub(crate) rotates: bool,
     pub(crate) is_index: bool,
     pub(crate) is_flash: bool,
@@ -103,6 +110,9 @@ impl Model {
             ),
             private: parse_quote!(#krate::__private),
             fields,
+            prefix: surroundings.prefix,
+            version: attributes.version,
+            migrate: attributes.migrate,
         })
     }
 
@@ -156,6 +166,10 @@ impl Stored {
             name: surroundings.prefixed(own),
             aliases: aliases.collect(),
             with: attributes.with.as_ref().map(|with| with.value.clone()),
+            migrate: attributes
+                .migrate
+                .as_ref()
+                .map(|migrate| migrate.value.clone()),
             // Whose session it is decides what it may do.
             rotates: attributes.rotate.is_some() || attributes.index.is_some(),
             is_index: attributes.index.is_some(),

@@ -13,8 +13,8 @@ use crate::context::Context;
 
 const ON_FIELD: &str = "`rotate`, `index`, `flash`, `ttl = \"…\"`, `secret`, `merge = …`, \
      `on_conflict = \"…\"`, `group = \"…\"`, `rename = \"…\"`, `alias = \"…\"`, `default`, \
-     `default = …`, `with = …` and `skip`";
-const ON_STRUCT: &str = "`prefix = \"…\"`, `on_conflict = \"…\"`, `companion = …` and `crate = …`";
+     `default = …`, `with = …`, `migrate = …` and `skip`";
+const ON_STRUCT: &str = "`prefix = \"…\"`, `on_conflict = \"…\"`, `version = …`, `migrate = …`, `companion = …` and `crate = …`";
 
 /// An attribute with the word that it began with, which errors point at.
 pub(crate) struct Given<T> {
@@ -45,6 +45,7 @@ pub(crate) struct FieldAttributes {
     pub(crate) aliases: Vec<Given<LitStr>>,
     pub(crate) default: Option<Given<Option<Expr>>>,
     pub(crate) with: Option<Given<Path>>,
+    pub(crate) migrate: Option<Given<Path>>,
 }
 
 /// What the struct's attributes say.
@@ -53,6 +54,8 @@ pub(crate) struct StructAttributes {
     pub(crate) prefix: Option<Given<LitStr>>,
     pub(crate) on_conflict: Option<Given<OnConflict>>,
     pub(crate) companion: Option<Given<Ident>>,
+    pub(crate) version: Option<Given<u32>>,
+    pub(crate) migrate: Option<Given<Path>>,
     pub(crate) krate: Option<Given<Path>>,
 }
 
@@ -84,7 +87,10 @@ impl FieldAttributes {
                 "with" => once(&mut parsed.with, word, value, context, |word, value| {
                     path(word, value, "my_module")
                 }),
-                "prefix" | "companion" | "crate" => context.error(
+                "migrate" => once(&mut parsed.migrate, word, value, context, |word, value| {
+                    path(word, value, "my_function")
+                }),
+                "prefix" | "companion" | "crate" | "version" => context.error(
                     &word,
                     format_args!("`{word}` goes on the struct, not on a field"),
                 ),
@@ -102,6 +108,10 @@ impl StructAttributes {
             match word.to_string().as_str() {
                 "on_conflict" => once(&mut parsed.on_conflict, word, value, context, on_conflict),
                 "prefix" => once(&mut parsed.prefix, word, value, context, stored_name),
+                "version" => once(&mut parsed.version, word, value, context, version),
+                "migrate" => once(&mut parsed.migrate, word, value, context, |word, value| {
+                    path(word, value, "my_function")
+                }),
                 "companion" => once(&mut parsed.companion, word, value, context, type_name),
                 "crate" => once(&mut parsed.krate, word, value, context, |word, value| {
                     path(word, value, "::my::session")
@@ -211,6 +221,19 @@ fn on_conflict(word: &Ident, value: Option<Expr>) -> syn::Result<OnConflict> {
              what happens without it",
         )),
     }
+}
+
+fn version(word: &Ident, value: Option<Expr>) -> syn::Result<u32> {
+    let number = match &value {
+        Some(Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        })) => number.base10_parse().ok(),
+        _ => None,
+    };
+    number
+        .filter(|number| *number > 0)
+        .ok_or_else(|| wrong(word, value, "takes a number from 1 on: `version = 1`"))
 }
 
 /// A number and a unit, or several of them: `"90s"`, `"10m"`, `"1h 30m"`, `"7d"`.

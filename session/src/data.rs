@@ -5,6 +5,7 @@ mod debug;
 mod flash;
 mod index;
 mod merge;
+mod migration;
 mod read;
 mod state;
 mod write;
@@ -13,7 +14,8 @@ pub use debug::{DebugField, FallbackDebug, Redacted};
 pub use flash::FlashValue;
 pub use index::IndexKey;
 pub use merge::merge_encoded;
-pub use read::{FieldDeserializer, Reader};
+pub use migration::{Migration, MigrationError, Version};
+pub use read::{FieldDeserializer, Reader, decode_field, decode_or_migrate};
 pub use state::State;
 pub use write::{EncodeError, FieldSerializer, Writer};
 
@@ -41,6 +43,9 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
 
     /// The stored fields, in the order of their bits.
     const FIELDS: &'static [Field];
+
+    /// The version of the struct, if it has one.
+    const VERSION: Option<&'static Version> = None;
 
     /// Reads the fields that this type knows; those that are not stored keep their default.
     fn fork(reader: &mut Reader<'_>) -> Self;

@@ -107,6 +107,12 @@ impl StoreKey {
         StoreKey(hex_digits(hasher.finalize().into()))
     }
 
+    /// A key that is always the same.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_test() -> Self {
+        StoreKey([b'0'; 64])
+    }
+
     /// The key that `text` spells: exactly 64 digits of `0-9a-f`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -20,7 +20,7 @@ mod time;
 #[cfg(feature = "actix-web")]
 pub use actix::{ExtractError, OnServerError, SessionExt, SessionMiddleware, SessionService};
 pub use cookie::{CookieSettings, SameSite};
-pub use data::{EncodeError, FlashValue, IndexKey, SessionData};
+pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
 pub use error::SessionError;
 pub use id::{GenerateError, SessionId, StoreKey};
 pub use manager::{SessionManager, SessionManagerBuilder, WhenFull, WhenGone};
@@ -41,7 +41,8 @@ pub use session_derive::Session;
 pub mod __private {
     pub use crate::data::{
         Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
-        IndexKey, Reader, Redacted, SessionData, State, Writer, merge_encoded,
+        IndexKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
+        decode_or_migrate, merge_encoded,
     };
     pub use crate::record::{Field, MergeFunction, Sides};
     pub use serde::de::DeserializeOwned;

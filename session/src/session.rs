@@ -32,6 +32,8 @@ pub struct Session<T: SessionData> {
     tracked: T::Tracked,
     /// What the fields held when they were read, where a field has to know.
     base: Fields,
+    /// What goes along with the next save, because the record is of an earlier version.
+    migrated: Changes,
     slot: OpenSlot,
     epoch: u32,
     is_cleared: bool,
@@ -42,11 +44,16 @@ impl<T: SessionData> Session<T> {
     #[must_use]
     pub fn fork(slot: &OpenSlot) -> Self {
         let now = slot.manager().now();
-        let (fields, epoch) = {
+        let (fields, epoch, is_stored) = {
             let state = slot.state();
-            (state.fields(now), state.epoch)
+            (state.fields(now), state.epoch, state.base.is_some())
         };
-        let tracked = T::Tracked::fork(&mut Reader::new(&fields, now));
+        let (brought_up, migrated) = match T::Tracked::VERSION {
+            Some(version) => version.bring_up(is_stored, T::Tracked::FIELDS, &fields),
+            None => (None, Changes::default()),
+        };
+        let read = brought_up.as_ref().unwrap_or(&fields);
+        let tracked = T::Tracked::fork(&mut Reader::new(read, now));
         let needs_base = T::Tracked::FIELDS.iter().any(Field::needs_base);
         Session {
             tracked,
@@ -55,6 +62,7 @@ impl<T: SessionData> Session<T> {
             } else {
                 Fields::default()
             },
+            migrated,
             slot: slot.clone(),
             epoch,
             is_cleared: false,
@@ -230,6 +238,7 @@ impl<T: SessionData> Session<T> {
             self.rebase(&changes);
         }
         self.is_cleared = false;
+        self.migrated = Changes::default();
         self.tracked.changed_mut().fill(0);
         let mut state = self.slot.state();
         if state.epoch == self.epoch {
@@ -253,6 +262,9 @@ impl<T: SessionData> Session<T> {
         let mut writer = Writer::new(&mut changes, &self.base);
         self.tracked.overlay(&mut writer);
         writer.finish()?;
+        if !self.is_cleared {
+            changes.carry_all(&self.migrated);
+        }
         changes.complete_groups(T::Tracked::FIELDS, &self.base);
         if self.is_new() || changes.values().any(|(field, _)| field.needs_default()) {
             changes.note_defaults(&self.defaults());

@@ -18,11 +18,16 @@ pub type FieldDeserializer<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>
 pub struct Reader<'a> {
     fields: &'a Fields,
     now: Timestamp,
+    undecodable: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(fields: &'a Fields, now: Timestamp) -> Self {
-        Reader { fields, now }
+        Reader {
+            fields,
+            now,
+            undecodable: Vec::new(),
+        }
     }
 
     /// How long `field` will last, if it falls back to its default by itself.
@@ -31,39 +36,64 @@ impl<'a> Reader<'a> {
         self.fields.time_left(field.name, self.now)
     }
 
-    /// Reads `field` into `slot`. Leaves `slot` as it is, and returns false, when the field is not
-    /// stored or cannot be decoded; the latter is logged.
-    pub fn read<T: for<'de> Deserialize<'de>>(&mut self, field: &Field, slot: &mut T) -> bool {
-        self.read_with(field, slot, |deserializer| T::deserialize(deserializer))
+    /// Reads `field` into `slot`. Leaves `slot` as it is when the field is not stored, and when it
+    /// cannot be decoded, which is logged.
+    pub fn read<T: for<'de> Deserialize<'de>>(&mut self, field: &'static Field, slot: &mut T) {
+        self.read_with(field, slot, |bytes| {
+            decode_field(bytes, |deserializer| T::deserialize(deserializer))
+        });
     }
 
-    /// The same through a function of serde's `with` convention.
+    /// The same with another way to decode it.
     pub fn read_with<T>(
         &mut self,
-        field: &Field,
+        field: &'static Field,
         slot: &mut T,
-        deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
-    ) -> bool {
+        decode: impl FnOnce(&'a [u8]) -> Option<T>,
+    ) {
         let Some(bytes) = self.fields.stored(field) else {
-            return false;
+            return;
         };
-        match decode(bytes, deserialize) {
-            Ok(value) => {
-                *slot = value;
-                true
-            }
-            // The error's text can quote the value, so only the field is named.
-            Err(_) => {
-                tracing::warn!(
-                    event = "undecodable_field",
-                    field = field.name,
-                    "a stored session field cannot be decoded by this build: it reads as its \
-                     default, and its stored bytes are kept until it is set"
-                );
-                false
-            }
+        if let Some(value) = decode(bytes) {
+            *slot = value;
+            return;
         }
+        self.undecodable.push(field.name);
+        // The error's text could quote the value, so only the field is named.
+        tracing::warn!(
+            event = "undecodable_field",
+            field = field.name,
+            "a stored session field cannot be decoded by this build: it reads as its default, and \
+             its stored bytes are kept until it is set"
+        );
     }
+
+    /// The fields that were stored and could not be decoded.
+    #[cfg(feature = "testing")]
+    pub(crate) fn undecodable(&self) -> &[&'static str] {
+        &self.undecodable
+    }
+}
+
+/// The value of a field, if `bytes` are one.
+#[doc(hidden)]
+pub fn decode_field<'a, T>(
+    bytes: &'a [u8],
+    deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
+) -> Option<T> {
+    decode(bytes, deserialize).ok()
+}
+
+/// The value of a field whose type was another one once.
+#[doc(hidden)]
+pub fn decode_or_migrate<'a, T, Old: for<'de> Deserialize<'de>>(
+    bytes: &'a [u8],
+    deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
+    migrate: fn(Old) -> T,
+) -> Option<T> {
+    decode(bytes, deserialize)
+        .or_else(|_| decode(bytes, |deserializer| Old::deserialize(deserializer)).map(migrate))
+        .ok()
 }
 
 /// The value that `bytes` are the encoded form of.

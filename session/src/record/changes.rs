@@ -60,6 +60,31 @@ impl Changes {
         self.fields.clear();
     }
 
+    /// Has a field go along that the application has not set.
+    pub(crate) fn carry(
+        &mut self,
+        field: &'static Field,
+        value: Option<Vec<u8>>,
+        base: Option<Vec<u8>>,
+    ) {
+        let change = Change {
+            field,
+            value,
+            base,
+            is_set: false,
+            is_default: false,
+            owner: None,
+        };
+        self.fields.insert(field.name, change);
+    }
+
+    /// Has those fields go along that are not changed.
+    pub(crate) fn carry_all(&mut self, carried: &Changes) {
+        for (name, change) in &carried.fields {
+            self.fields.entry(name).or_insert_with(|| change.clone());
+        }
+    }
+
     /// Has the other fields of each changed group go along, as they were read from `base`.
     pub(crate) fn complete_groups(&mut self, fields: &'static [Field], base: &Fields) {
         for field in fields.iter().filter(|field| field.group.is_some()) {
@@ -68,15 +93,7 @@ impl Changes {
                 continue;
             }
             let read = base.stored(field).map(<[u8]>::to_vec);
-            let change = Change {
-                field,
-                value: read.clone(),
-                base: read,
-                is_set: false,
-                is_default: false,
-                owner: None,
-            };
-            self.fields.insert(field.name, change);
+            self.carry(field, read.clone(), read);
         }
     }
 

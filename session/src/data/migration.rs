@@ -1,0 +1,147 @@
+//! From what an earlier version of a struct has stored to what this one reads.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::read::decode;
+use super::write::{EncodeProblem, encode};
+use crate::record::{Changes, Field, Fields};
+
+/// The stored fields of a session whose struct has had another version.
+///
+/// What `#[session(version = …, migrate = path)]` names is given this and the version that was
+/// stored; 0 is that of sessions from before there was one. It reads what that version had stored and
+/// sets what this one reads. Leave the old fields where they are: builds of the old version may still
+/// be running.
+///
+/// ```
+/// # #[cfg(feature = "derive")] {
+/// use session::{Migration, MigrationError, Session};
+///
+/// #[derive(Default, Session)]
+/// #[session(version = 1, migrate = split_the_name)]
+/// struct Visit {
+///     first_name: String,
+///     last_name: String,
+/// }
+///
+/// fn split_the_name(from: u32, fields: &mut Migration<'_>) -> Result<(), MigrationError> {
+///     if from < 1 && let Some(name) = fields.get::<String>("name") {
+///         let (first, last) = name.split_once(' ').unwrap_or((&name, ""));
+///         fields.set("first_name", &first)?;
+///         fields.set("last_name", &last)?;
+///     }
+///     Ok(())
+/// }
+/// # }
+/// ```
+pub struct Migration<'a> {
+    fields: &'a mut Fields,
+    prefix: &'static str,
+}
+
+impl Migration<'_> {
+    /// What is stored under `name`, if it is there and a `T`.
+    #[must_use]
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let bytes = self.fields.get(&self.stored(name))?;
+        decode(bytes, |deserializer| T::deserialize(deserializer)).ok()
+    }
+
+    /// Puts `value` under `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be encoded.
+    pub fn set<T: Serialize + ?Sized>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), MigrationError> {
+        let bytes = encode(|serializer| value.serialize(serializer)).map_err(MigrationError)?;
+        let name = self.stored(name);
+        self.fields.set(&name, &bytes);
+        Ok(())
+    }
+
+    fn stored(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+impl fmt::Debug for Migration<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migration")
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value that a migration has made cannot be encoded: the session is read as it is stored.
+#[derive(Debug, thiserror::Error)]
+#[error("what a migration has made of a session field cannot be encoded")]
+pub struct MigrationError(#[source] EncodeProblem);
+
+/// The version of a struct, and the way to it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Version {
+    /// Where the version is stored.
+    pub field: Field,
+    /// What begins the stored names of the struct's fields.
+    pub prefix: &'static str,
+    /// The version.
+    pub number: u32,
+    /// From an earlier one to this one.
+    pub migrate: fn(u32, &mut Migration<'_>) -> Result<(), MigrationError>,
+}
+
+impl Version {
+    /// The fields of this version, if `fields` are stored and of an earlier one; and what the next
+    /// save has to write beside what the application changes.
+    pub(crate) fn bring_up(
+        &'static self,
+        is_stored: bool,
+        known: &'static [Field],
+        fields: &Fields,
+    ) -> (Option<Fields>, Changes) {
+        let mut brought_up = None;
+        let mut changes = Changes::default();
+        let stored = fields.stored(&self.field);
+        let from = stored.and_then(|bytes| rmp_serde::from_slice::<u32>(bytes).ok());
+        let from = from.unwrap_or(0);
+        if from >= self.number {
+            return (None, changes);
+        }
+        if is_stored {
+            let mut migrated = fields.clone();
+            let mut migration = Migration {
+                fields: &mut migrated,
+                prefix: self.prefix,
+            };
+            if let Err(error) = (self.migrate)(from, &mut migration) {
+                tracing::error!(
+                    event = "migration_failed",
+                    from,
+                    to = self.number,
+                    error = %crate::log::chain(&error),
+                    "a session could not be migrated: it is read as it is stored"
+                );
+                return (None, changes);
+            }
+            for field in known {
+                let (before, after) = (fields.stored(field), migrated.stored(field));
+                if before != after {
+                    changes.carry(field, after.map(<[u8]>::to_vec), before.map(<[u8]>::to_vec));
+                }
+            }
+            brought_up = Some(migrated);
+        }
+        if let Ok(number) = encode(|serializer| self.number.serialize(serializer)) {
+            changes.carry(&self.field, Some(number), None);
+        }
+        (brought_up, changes)
+    }
+}
