@@ -6,19 +6,20 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    USER_AGENT, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{StatusCode, header::ContentType};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, ResponseError, rt, web};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, rt, web};
 use maud::Markup;
 use serde::Deserialize;
 use serde_json::json;
-use session::Session;
+use session::{Session, StoreError, days};
 
+use crate::accounts::Accounts;
 use crate::catalog::ProductId;
 use crate::visit::{Cart, Visit};
-use crate::{accounts, csrf, pages};
+use crate::{account, csrf, pages};
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -30,6 +31,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/sign-in", web::get().to(sign_in_page))
         .route("/sign-in", web::post().to(sign_in))
         .route("/sign-out", web::post().to(sign_out))
+        .configure(account::routes)
         .route("/session", web::get().to(session))
         .route("/health", web::get().to(health))
         .route("/style.css", web::get().to(style))
@@ -43,17 +45,17 @@ pub(crate) struct Checkout {
 
 async fn index(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
     let page = page(&mut session)?;
-    Ok(html(StatusCode::OK, &pages::index(&page)))
+    Ok(html(&pages::index(&page)))
 }
 
 async fn cart(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
     let page = page(&mut session)?;
-    Ok(html(StatusCode::OK, &pages::cart(&page, &session.cart)))
+    Ok(html(&pages::cart(&page, &session.cart)))
 }
 
 async fn sign_in_page(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
     let page = page(&mut session)?;
-    Ok(html(StatusCode::OK, &pages::sign_in(&page)))
+    Ok(html(&pages::sign_in(&page)))
 }
 
 #[derive(Deserialize)]
@@ -95,8 +97,8 @@ async fn change(
 }
 
 #[derive(Deserialize)]
-struct BareForm {
-    csrf: String,
+pub(crate) struct BareForm {
+    pub(crate) csrf: String,
 }
 
 /// The slow request of this shop: the payment takes its time. Should the visitor sign out meanwhile,
@@ -125,23 +127,51 @@ struct SignInForm {
     csrf: String,
     name: String,
     password: String,
+    remember: Option<String>,
 }
+
+/// How long a browser is asked to remember a visitor who wants to be.
+const REMEMBERED: Duration = days(30);
 
 async fn sign_in(
     mut session: Session<Visit>,
+    request: HttpRequest,
+    accounts: web::Data<Accounts>,
     form: web::Form<SignInForm>,
 ) -> Result<HttpResponse, Problem> {
     check(&session, &form.csrf)?;
     let form = form.into_inner();
-    let Some(name) = accounts::authenticate(form.name, form.password).await? else {
+    let Some(name) = accounts.authenticate(form.name, form.password).await? else {
         session.set_notice(Some(String::from("Name or password is wrong.")));
         return Ok(see("/sign-in"));
     };
     // The field is marked `rotate`: the session gets a new id by itself.
     session.set_user(Some(name.to_owned()));
+    session.set_sudo(false);
+    session.set_browser(browser(&request));
+    session.persist_for(form.remember.map(|_| REMEMBERED));
     csrf::renew(&mut session)?;
     session.set_notice(Some(format!("Welcome, {name}.")));
     Ok(see("/"))
+}
+
+/// What the browser calls itself, in a few words.
+fn browser(request: &HttpRequest) -> String {
+    let says = request.headers().get(USER_AGENT);
+    let says = says
+        .and_then(|says| says.to_str().ok())
+        .unwrap_or("unknown");
+    let product = ["Firefox", "Edg", "Chrome", "Safari", "curl"]
+        .into_iter()
+        .find(|product| says.contains(product));
+    let system = ["Windows", "Android", "iPhone", "Mac OS", "Linux"]
+        .into_iter()
+        .find(|system| says.contains(system));
+    match (product, system) {
+        (Some(product), Some(system)) => format!("{product} on {system}"),
+        (Some(only), None) | (None, Some(only)) => only.to_owned(),
+        (None, None) => String::from("some browser"),
+    }
 }
 
 async fn sign_out(
@@ -162,6 +192,7 @@ async fn session(session: Session<Visit>) -> web::Json<serde_json::Value> {
         "cart": session.cart,
         "notice": session.notice,
         "views": session.views,
+        "sudo_for": session.expires_in_sudo().map(|left| left.as_secs()),
         "is_new": session.is_new(),
         "created_at": session.created_at().as_millis(),
         "expires_at": session.expires_at().as_millis(),
@@ -184,12 +215,9 @@ async fn not_found() -> Problem {
 }
 
 /// What every page shows of the visit; counts the view and takes the notice.
-fn page(session: &mut Session<Visit>) -> Result<pages::Page, Problem> {
+pub(crate) fn page(session: &mut Session<Visit>) -> Result<pages::Page, Problem> {
     *session.views_mut() += 1;
-    let notice = session.notice.clone();
-    if notice.is_some() {
-        session.set_notice(None);
-    }
+    let notice = session.take_notice();
     Ok(pages::Page {
         user: session.user.clone(),
         in_cart: session.cart.count(),
@@ -199,15 +227,15 @@ fn page(session: &mut Session<Visit>) -> Result<pages::Page, Problem> {
     })
 }
 
-fn check(session: &Session<Visit>, sent: &str) -> Result<(), Problem> {
+pub(crate) fn check(session: &Session<Visit>, sent: &str) -> Result<(), Problem> {
     match &session.csrf {
         Some(token) if token.is(sent) => Ok(()),
         _ => Err(Problem::ForeignForm),
     }
 }
 
-fn html(status: StatusCode, markup: &Markup) -> HttpResponse {
-    HttpResponse::build(status)
+pub(crate) fn html(markup: &Markup) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type(ContentType::html())
         // Every page shows something of the visit.
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -215,7 +243,7 @@ fn html(status: StatusCode, markup: &Markup) -> HttpResponse {
 }
 
 /// After a form, the browser is sent to a page, so that reloading it sends nothing twice.
-fn see(address: &str) -> HttpResponse {
+pub(crate) fn see(address: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, address))
         .finish()
@@ -223,8 +251,11 @@ fn see(address: &str) -> HttpResponse {
 
 /// Why a page cannot be shown.
 #[derive(Debug)]
-enum Problem {
+pub(crate) enum Problem {
     NotFound,
+    SignInFirst,
+    PasswordFirst,
+    Unavailable,
     TooMany,
     ForeignForm,
     Internal,
@@ -234,6 +265,9 @@ impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Problem::NotFound => "There is no such page or product.",
+            Problem::SignInFirst => "Please sign in first.",
+            Problem::PasswordFirst => "Please type your password first.",
+            Problem::Unavailable => "We cannot look that up just now. Please try again.",
             Problem::TooMany => "That is more tea than we have.",
             Problem::ForeignForm => {
                 "This form is out of date, or did not come from this shop. Nothing was changed: go \
@@ -248,6 +282,8 @@ impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
             Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::SignInFirst | Problem::PasswordFirst => StatusCode::SEE_OTHER,
+            Problem::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Problem::TooMany => StatusCode::BAD_REQUEST,
             Problem::ForeignForm => StatusCode::FORBIDDEN,
             Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -255,14 +291,21 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        html(self.status_code(), &pages::problem(&self.to_string()))
+        match self {
+            Problem::SignInFirst => return see("/sign-in"),
+            Problem::PasswordFirst => return see("/account/confirm"),
+            _ => {}
+        }
+        let mut page = html(&pages::problem(&self.to_string()));
+        *page.status_mut() = self.status_code();
+        page
     }
 }
 
 impl actix_web::Responder for Problem {
     type Body = actix_web::body::BoxBody;
 
-    fn respond_to(self, _: &actix_web::HttpRequest) -> HttpResponse {
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         self.error_response()
     }
 }
@@ -273,9 +316,17 @@ impl From<rand::rngs::SysError> for Problem {
     }
 }
 
-impl From<actix_web::error::BlockingError> for Problem {
-    fn from(_: actix_web::error::BlockingError) -> Self {
-        Problem::Internal
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "sessions cannot be looked up"
+        );
+        if error.is_temporary() {
+            Problem::Unavailable
+        } else {
+            Problem::Internal
+        }
     }
 }
 

@@ -1,19 +1,22 @@
 //! A small tea shop: a real visit kept in a typed session on the filesystem store. Works without
 //! JavaScript.
 
+mod account;
 mod accounts;
 mod catalog;
 mod csrf;
 mod handlers;
 mod options;
 mod pages;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use std::io;
 
 use actix_web::{App, HttpServer, middleware, rt, web};
 use clap::Parser as _;
-use session::{CookieSettings, FilesystemStore, SessionManager, SessionMiddleware, minutes};
+use session::{CookieSettings, FilesystemStore, SessionManager, SessionMiddleware, days, minutes};
 
 use options::Options;
 
@@ -28,6 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let sessions = SessionManager::builder(FilesystemStore::open(&options.sessions)?)
         .idle_timeout(*options.idle)
+        // For those who want to be remembered.
+        .persistent_timeouts(days(30), days(30))
         .cookie(cookie.build()?)
         .build();
     rt::spawn(sessions.clone().sweep(minutes(10), rt::time::sleep));
@@ -35,8 +40,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let checkout = web::Data::new(handlers::Checkout {
         payment_takes: *options.payment_delay,
     });
+    let accounts = web::Data::new(accounts::Accounts::default());
+    let manager = web::Data::new(sessions.clone());
     let server = HttpServer::new(move || {
         App::new()
+            .app_data(accounts.clone())
+            .app_data(manager.clone())
             .wrap(SessionMiddleware::new(sessions.clone()))
             .wrap(middleware::from_fn(handlers::security_headers))
             .app_data(checkout.clone())

@@ -1,6 +1,9 @@
 //! The pages, as HTML. Everything that is put into them is escaped by maud.
 
+use std::time::Duration;
+
 use maud::{DOCTYPE, Markup, html};
+use session::Timestamp;
 
 use crate::accounts::ACCOUNTS;
 use crate::catalog::{PRODUCTS, Product, price};
@@ -104,6 +107,10 @@ pub(crate) fn sign_in(page: &Page) -> Markup {
                     "Password"
                     input type="password" name="password" autocomplete="current-password" required;
                 }
+                label.check {
+                    input type="checkbox" name="remember" value="1";
+                    "Stay signed in for 30 days"
+                }
                 button { "Sign in" }
             }
             p.quiet {
@@ -113,6 +120,91 @@ pub(crate) fn sign_in(page: &Page) -> Markup {
                     code { (account.name) } " with " code { (account.password) }
                 }
                 "."
+            }
+        },
+    )
+}
+
+/// Somewhere where the visitor is signed in.
+pub(crate) struct Place {
+    pub(crate) handle: String,
+    pub(crate) browser: String,
+    pub(crate) last_seen: Timestamp,
+    pub(crate) is_this: bool,
+}
+
+pub(crate) fn account(page: &Page, places: &[Place]) -> Markup {
+    frame(
+        page,
+        "Your account",
+        &html! {
+            h1 { "Your account" }
+            h2 { "Where you are signed in" }
+            ul.lines {
+                @for place in places {
+                    li.line.place {
+                        div.about {
+                            h2 { (place.browser) @if place.is_this { " – this one" } }
+                            p { "Last seen " (time(place.last_seen)) }
+                        }
+                        @if !place.is_this {
+                            form method="post" action="/account/end" {
+                                (token(page))
+                                input type="hidden" name="handle" value=(place.handle);
+                                button.plain { "Sign out there" }
+                            }
+                        }
+                    }
+                }
+            }
+            div.actions {
+                @if places.len() > 1 {
+                    form method="post" action="/account/end-others" {
+                        (token(page))
+                        button.plain { "Sign out everywhere else" }
+                    }
+                }
+                a href="/account/password" { "Change your password" }
+            }
+        },
+    )
+}
+
+pub(crate) fn confirm(page: &Page) -> Markup {
+    frame(
+        page,
+        "Your password, please",
+        &html! {
+            h1 { "Your password, please" }
+            p { "What comes next is for you alone." }
+            form.card method="post" action="/account/confirm" {
+                (token(page))
+                label {
+                    "Password"
+                    input type="password" name="password" autocomplete="current-password" required autofocus;
+                }
+                button { "Go on" }
+            }
+        },
+    )
+}
+
+pub(crate) fn password(page: &Page, left: Option<Duration>) -> Markup {
+    frame(
+        page,
+        "Change your password",
+        &html! {
+            h1 { "Change your password" }
+            @if let Some(left) = left {
+                p.quiet { "You can do so for another " (left.as_secs().div_ceil(60)) " minutes." }
+            }
+            form.card method="post" action="/account/password" {
+                (token(page))
+                label {
+                    "New password"
+                    input type="password" name="password" autocomplete="new-password" minlength="8" required;
+                }
+                button { "Change it" }
             }
         },
     )
@@ -148,7 +240,7 @@ fn frame(page: &Page, title: &str, content: &Markup) -> Markup {
                         @if let Some(user) = &page.user {
                             form method="post" action="/sign-out" {
                                 (token(page))
-                                span.user { (user) }
+                                a.user href="/account" { (user) }
                                 button.plain { "Sign out" }
                             }
                         } @else {
@@ -186,6 +278,12 @@ fn head(title: &str) -> Markup {
 
 fn token(page: &Page) -> Markup {
     html! { input type="hidden" name="csrf" value=(page.csrf.as_str()); }
+}
+
+/// The time of the day, in UTC.
+fn time(moment: Timestamp) -> String {
+    let minutes = moment.as_millis() / 60_000;
+    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
 }
 
 /// A cup of it.

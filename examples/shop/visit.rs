@@ -3,30 +3,73 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use session::Session;
+use session::{Requirement, Session, merge};
 
 use crate::catalog::{Product, ProductId};
 use crate::csrf::CsrfToken;
+use crate::handlers::Problem;
 
 /// A visit to the shop.
 #[derive(Debug, Default, Session)]
 pub(crate) struct Visit {
-    /// Who is signed in.
-    #[session(rotate)]
+    /// Who is signed in. A change renews the id; their visits can be found by it.
+    #[session(rotate, index)]
     pub(crate) user: Option<String>,
 
-    /// What they are about to buy.
+    /// They have just typed their password, and may change it.
+    #[session(rotate, ttl = "10m")]
+    pub(crate) sudo: bool,
+
+    /// What they came with, to tell their visits apart.
+    pub(crate) browser: String,
+
+    /// What they are about to buy; two tabs may put something into it at once.
+    #[session(merge = Cart::merge)]
     pub(crate) cart: Cart,
 
     /// What the next page has to say, once.
+    #[session(flash)]
     pub(crate) notice: Option<String>,
 
-    /// How many pages they have seen.
+    /// How many pages they have seen, in all tabs.
+    #[session(merge = merge::sum)]
     pub(crate) views: u64,
 
     /// What their forms must send back.
     #[session(secret)]
     pub(crate) csrf: Option<CsrfToken>,
+}
+
+/// A visitor who is signed in.
+pub(crate) struct SignedIn;
+
+impl Requirement for SignedIn {
+    type Data = Visit;
+    type Rejection = Problem;
+
+    fn check(session: &Session<Visit>) -> Result<(), Problem> {
+        match session.user {
+            Some(_) => Ok(()),
+            None => Err(Problem::SignInFirst),
+        }
+    }
+}
+
+/// A visitor who has just typed their password.
+pub(crate) struct Sudo;
+
+impl Requirement for Sudo {
+    type Data = Visit;
+    type Rejection = Problem;
+
+    fn check(session: &Session<Visit>) -> Result<(), Problem> {
+        SignedIn::check(session)?;
+        if session.sudo {
+            Ok(())
+        } else {
+            Err(Problem::PasswordFirst)
+        }
+    }
 }
 
 /// How many of what.
@@ -49,6 +92,11 @@ impl Cart {
         } else {
             self.0.insert(product.id, quantity.min(Self::MOST));
         }
+    }
+
+    /// Each product is settled for itself.
+    pub(crate) fn merge(base: &Self, mine: Self, theirs: Self) -> Self {
+        Cart(merge::per_key(&base.0, mine.0, theirs.0))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -3,10 +3,12 @@
 
 mod extract;
 mod middleware;
+mod require;
 mod response;
 
 pub use extract::{ExtractError, SessionExt};
 pub use middleware::{OnServerError, SessionMiddleware, SessionService};
+pub use require::{Require, Requirement};
 
 use crate::Slot;
 

@@ -18,7 +18,10 @@ pub mod testing;
 mod time;
 
 #[cfg(feature = "actix-web")]
-pub use actix::{ExtractError, OnServerError, SessionExt, SessionMiddleware, SessionService};
+pub use actix::{
+    ExtractError, OnServerError, Require, Requirement, SessionExt, SessionMiddleware,
+    SessionService,
+};
 pub use cookie::{CookieSettings, SameSite};
 pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
 pub use error::SessionError;

@@ -140,6 +140,54 @@ try {
   assert.deepEqual((await visit(signedIn.value)).cart, { 2: 3, 6: 1 });
   seen("a foreign form is refused and nothing is lost");
 
+  // The same account in another browser: "where you are signed in", and a new password.
+  const elsewhere = await launch();
+  try {
+    const there = await elsewhere.newPage();
+    await there.goto(`${shopUrl()}/sign-in`);
+    await there.getByLabel("Name").fill("ada");
+    await there.getByLabel("Password").fill("difference-engine");
+    await there.getByLabel("Stay signed in").check();
+    await there.getByRole("button", { name: "Sign in" }).click();
+    const remembered = (await elsewhere.cookies(shopUrl())).find((cookie) => cookie.name === "__Host-id");
+    const days = (remembered.expires - Date.now() / 1000) / 86400;
+    assert(days > 29.9 && days < 30.1, `${days} days`);
+    seen("who wants to be remembered is, for 30 days");
+    await page.goto(`${shopUrl()}/account`);
+    assert.equal(await page.locator(".place").count(), 2);
+    assert.equal(await page.locator(".place", { hasText: "this one" }).count(), 1);
+    await picture(page, "desktop-account");
+    await page.getByRole("button", { name: "Sign out there" }).click();
+    assert.match(await page.getByRole("status").textContent(), /signed out there/);
+    assert.equal(await page.locator(".place").count(), 1);
+    await there.goto(`${shopUrl()}/account`);
+    assert.match(there.url(), /sign-in$/);
+    seen("a visit is ended from another browser");
+    await there.getByLabel("Name").fill("ada");
+    await there.getByLabel("Password").fill("difference-engine");
+    await there.getByRole("button", { name: "Sign in" }).click();
+    await page.goto(`${shopUrl()}/account/password`);
+    assert.match(page.url(), /confirm$/);
+    await page.getByLabel("Password").fill("difference-engine");
+    await page.getByRole("button", { name: "Go on" }).click();
+    assert.match(page.url(), /password$/);
+    await picture(page, "desktop-password");
+    await page.getByLabel("New password").fill("analytical-engine");
+    await page.getByRole("button", { name: "Change it" }).click();
+    assert.match(await page.getByRole("status").textContent(), /has changed/);
+    await there.goto(`${shopUrl()}/account`);
+    assert.match(there.url(), /sign-in$/);
+    await there.getByLabel("Name").fill("ada");
+    await there.getByLabel("Password").fill("difference-engine");
+    await there.getByRole("button", { name: "Sign in" }).click();
+    assert.match(await there.getByRole("status").textContent(), /wrong/);
+    seen("a new password takes the old one first, and ends the visits elsewhere");
+  } finally {
+    await elsewhere.close();
+  }
+  await page.goto(`${shopUrl()}/cart`);
+  const beforePaying = await cookie();
+
   // A slow payment in one tab, signing out in another.
   const other = await browser.newPage();
   await other.goto(shopUrl());
@@ -150,6 +198,7 @@ try {
   const afterwards = await cookie();
   await paying;
   await page.waitForLoadState();
+  assert.equal((await visit(beforePaying.value)).is_new, true);
   assert.equal((await visit(signedIn.value)).is_new, true);
   assert.equal((await cookie()).value, afterwards.value, "the slow answer set no cookie");
   assert.equal((await visit(afterwards.value)).user, null);
