@@ -6,7 +6,7 @@ use session::Session;
 #[derive(Debug, Default, Session)]
 pub struct Payload {
     /// Who is signed in.
-    #[session(rotate)]
+    #[session(rotate, index)]
     pub user: Option<String>,
     /// A number.
     pub first: u64,
@@ -15,6 +15,9 @@ pub struct Payload {
     /// The same number.
     pub last: u64,
 }
+
+/// Those who sign in while the writers are at work.
+pub const USERS: [&str; 3] = ["ada", "grace", "alice"];
 
 impl PayloadTracked {
     /// Writes `number` everywhere.

@@ -1,12 +1,13 @@
 //! Processes that are killed in the middle of their work.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use session::{FilesystemStore, Session, SessionManager, SessionStore as _, Timestamp};
-use session_tests::crash::Payload;
+use session_tests::crash::{Payload, USERS};
 use session_tests::process::wait_until_traced;
 use session_tests::tools;
 
@@ -64,20 +65,40 @@ async fn five_hundred_kills_leave_whole_records() {
     let removed = store.remove_expired(Timestamp::MAX).await.expect("swept");
     assert!(removed > 500, "{removed} records were left by 500 writers");
     assert_eq!(temporaries(&path), 0);
-    let files = std::fs::read_dir(&path).expect("the folder").count();
-    assert_eq!(files, 2, "locks and quarantine are all that is left");
+    let count = |path: &Path| std::fs::read_dir(path).expect("the folder").count();
+    assert_eq!(
+        count(&path),
+        3,
+        "locks, owners and quarantine are all that is left"
+    );
+    // Notes of sessions that are no more go when their owner is looked for.
+    for user in USERS {
+        assert!(store.find(user).next().await.is_none());
+    }
+    assert_eq!(count(&path.join("owners")), 1, "notes are left");
 }
 
 async fn check(path: &Path, store: &FilesystemStore) {
     let mut listing = store.list();
     let mut seen = 0;
+    let mut owned = BTreeSet::new();
     while let Some(session) = listing.next().await {
         let info = session.expect("every record can be read");
+        owned.extend(info.owner.clone().map(|owner| (owner, info.key.clone())));
         let record = store.load(&info.key).await.expect("loaded").expect("there");
         assert!(is_whole(&record), "a record of two writes");
         seen += 1;
     }
     assert!(seen > 0);
+    // Whoever is looked for is found, and nobody else.
+    let mut found = BTreeSet::new();
+    for user in USERS {
+        let mut listing = store.find(user);
+        while let Some(session) = listing.next().await {
+            found.insert((user.to_owned(), session.expect("it can be read").key));
+        }
+    }
+    assert_eq!(found, owned);
     assert_eq!(quarantined(path), 0);
     store
         .remove_expired(Timestamp::default())

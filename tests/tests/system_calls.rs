@@ -192,3 +192,55 @@ fn out_of_file_handles_is_an_error_and_heals() {
         assert_eq!(visitor.id(), id);
     }
 }
+
+/// `find` costs in proportion to the owner's sessions: with 1,000 owners of 100 sessions each, one
+/// owner's take as many system calls as among 10.
+#[test]
+fn finding_reads_no_more_than_the_owners_sessions() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let counts = [10, 1000].map(|owners| {
+        let kept = tempfile::tempdir().expect("a folder");
+        let folder = kept.path().join("sessions");
+        fill(&folder, owners, 100);
+        let server = serve(folder.to_str().expect("UTF-8"));
+        let mut visitor = Client::new(server.address);
+        // The first call may make threads; only the second is counted.
+        assert_eq!(visitor.get("/found/owner-7").text(), "100");
+        let calls = calls(&kept.path().join("calls"), &server, || {
+            assert_eq!(visitor.get("/found/owner-7").text(), "100");
+        });
+        let of_sessions = calls.lines().filter(|call| call.contains(".session"));
+        let of_sessions = of_sessions.filter(|call| call.contains("openat(")).count();
+        (of_sessions, calls.lines().count())
+    });
+    let [(_, among_few), (opened, among_many)] = counts;
+    assert_eq!(opened, 100);
+    assert!(
+        among_many < among_few * 2 && among_many < 1500,
+        "{counts:?}"
+    );
+}
+
+/// So many sessions of so many owners, without waiting for the disk.
+fn fill(folder: &Path, owners: usize, sessions: usize) {
+    let store = FilesystemStore::builder(folder)
+        .durability(session::Durability::Process)
+        .open()
+        .expect("a store");
+    let now = session::Timestamp::from(std::time::SystemTime::now());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        for owner in 0..owners {
+            let mut record = session::Record::new(now, now + session::minutes(30));
+            record.owner = Some(format!("owner-{owner}"));
+            for _ in 0..sessions {
+                let id = session::SessionId::generate().expect("an id");
+                let key = session::StoreKey::new("__Host-id", &id);
+                let created = store.create(&key, &record).await;
+                assert_eq!(created.expect("created"), session::Created::Done);
+            }
+        }
+    });
+}

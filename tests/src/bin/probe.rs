@@ -1,7 +1,7 @@
 //! The probe application as a process of its own, on a folder that other processes share.
 //!
 //! `probe <folder> [setting …]`: prints its address; ends when its standard input does. Its routes are
-//! there twice, at `/` and at `/sub`. `memory` for the folder is the memory store. A cookie setting is `name=…`, `path=…`, `domain=…`,
+//! there twice, at `/` and at `/sub`; `/found/{owner}` counts the sessions of an owner. `memory` for the folder is the memory store. A cookie setting is `name=…`, `path=…`, `domain=…`,
 //! `strict`, `none`, `partitioned` or `insecure`.
 
 use std::io::Read as _;
@@ -43,6 +43,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .cookie(cookie.build()?)
         .build();
     let server = Server::start(2, &Events::default(), move |config| {
+        let manager = sessions.clone();
+        config.route(
+            "/found/{owner}",
+            actix_web::web::get().to(move |owner: actix_web::web::Path<String>| {
+                let sessions = manager.clone();
+                async move {
+                    sessions
+                        .find(&*owner)
+                        .await
+                        .map(|found| found.len().to_string())
+                }
+            }),
+        );
         config.service(
             actix_web::web::scope("")
                 .wrap(SessionMiddleware::new(sessions.clone()))

@@ -1,13 +1,13 @@
 //! Works on a filesystem store until it is killed, or does one thing to it when it is told to.
 //!
-//! `store_writer <folder> loop <seed>`: creates, saves, touches, renews and destroys sessions.
+//! `store_writer <folder> loop <seed>`: creates, saves, renews, signs in and destroys sessions.
 //! `store_writer <folder> save|renew|destroy|create <id>`: says that it is ready, waits for a line, does
 //! that once, and says that it is done.
 
 use std::io::{BufRead as _, Write as _};
 
 use session::{FilesystemStore, Session, SessionManager};
-use session_tests::crash::Payload;
+use session_tests::crash::{Payload, USERS};
 
 #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,6 +75,12 @@ async fn work(
             1 => {
                 session.renew();
                 session.fill(next());
+                sessions.save_if_modified(&mut session).await?;
+                session.id().as_str().clone_into(&mut ids[index]);
+            }
+            2 | 3 => {
+                let user = USERS[usize::try_from(next())? % USERS.len()];
+                session.set_user(Some(user.to_owned()));
                 sessions.save_if_modified(&mut session).await?;
                 session.id().as_str().clone_into(&mut ids[index]);
             }
