@@ -1,4 +1,49 @@
-//! Typed HTTP sessions.
+//! Typed HTTP sessions, on the server side, for actix-web and for everything else.
+//!
+//! A struct becomes a session by `#[derive(Session)]`. Reads are plain field reads; every write goes
+//! through a setter that marks what it changed, and a save merges only that.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "derive", feature = "actix-web", feature = "filesystem"))] {
+//! use actix_web::{App, HttpResponse, HttpServer, web};
+//! use session::{FilesystemStore, Session, SessionManager, SessionMiddleware, merge};
+//!
+//! #[derive(Debug, Default, Session)]
+//! struct Visit {
+//!     #[session(rotate, index)]
+//!     user: Option<String>,
+//!     #[session(merge = merge::sum)]
+//!     views: u64,
+//! }
+//!
+//! async fn index(mut session: Session<Visit>) -> HttpResponse {
+//!     *session.views_mut() += 1;
+//!     HttpResponse::Ok().body(format!("{} views", session.views))
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = SessionManager::builder(FilesystemStore::open("sessions")?).build();
+//! HttpServer::new(move || {
+//!     App::new()
+//!         .wrap(SessionMiddleware::new(sessions.clone()))
+//!         .route("/", web::get().to(index))
+//! })
+//! .bind("127.0.0.1:8080")?
+//! .run()
+//! .await?;
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! - [`Session`](struct@Session) is what handlers hold; the [derive](derive@Session) says what a field
+//!   can say.
+//! - [`SessionManager`] has all the rules: timeouts, renewing, finding and revoking.
+//! - [`SessionStore`] is what keeps records: `FilesystemStore`, `MemoryStore`, or your own, checked by
+//!   the suite in `testing`.
+//! - What it has to report, it reports as [`tracing`] events.
+//!
+//! Features: `derive`, `actix-web`, `filesystem`, `memory` (all on by default), and `testing`.
 
 #[cfg(feature = "actix-web")]
 mod actix;

@@ -16,6 +16,8 @@ pub mod tools;
 mod documents {
     #[doc = include_str!("../../README.md")]
     pub struct Readme;
+    #[doc = include_str!("../../docs/fields.md")]
+    pub struct Fields;
     #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
     pub struct ComingFromWerkzeug;
 }
