@@ -406,9 +406,15 @@ fn decode(private: &Path, field: &Field, stored: &Stored) -> TokenStream {
     };
     match &stored.migrate {
         None => quote!(#private::decode_field(bytes, #deserialize)),
-        Some(migrate) => quote_spanned! {at(migrate.span())=>
-            #private::decode_or_migrate::<#ty, _>(bytes, #deserialize, #migrate)
-        },
+        Some(function) => {
+            let function = quote_spanned! {at(function.span())=>
+                let migrate: fn(_) -> #ty = #function;
+            };
+            quote!({
+                #function
+                #private::decode_or_migrate::<#ty, _>(bytes, #deserialize, migrate)
+            })
+        }
     }
 }
 

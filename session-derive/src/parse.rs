@@ -294,13 +294,11 @@ fn wrong(word: &Ident, value: Option<Expr>, takes: &str) -> syn::Error {
 
 fn stored_name(word: &Ident, value: Option<Expr>) -> syn::Result<LitStr> {
     string(value.as_ref())
-        .filter(|name| !name.value().is_empty())
+        // What has a `#` is the library's own.
+        .filter(|name| !name.value().is_empty() && !name.value().contains('#'))
         .ok_or_else(|| {
-            wrong(
-                word,
-                value,
-                &format!("takes a name in quotes: `{word} = \"name\"`"),
-            )
+            let takes = format!("takes a name in quotes, without `#`: `{word} = \"name\"`");
+            wrong(word, value, &takes)
         })
 }
 

@@ -3,6 +3,7 @@
 
 mod builder;
 mod commit;
+mod forward;
 mod open;
 mod owners;
 mod rotate;

@@ -145,7 +145,7 @@ impl<T: SessionData> Session<T> {
     pub fn destroy(&mut self) {
         {
             let mut state = self.slot.state();
-            let key = StoreKey::new(self.slot.manager().cookie().name(), &state.id);
+            let key = state.key(self.slot.manager().cookie().name());
             state.destroy(key);
             self.epoch = state.epoch;
         }
@@ -183,8 +183,12 @@ impl<T: SessionData> Session<T> {
     /// Whether this is the session that a search has found: "this one" in a list of several.
     #[must_use]
     pub fn is(&self, found: &SessionInfo) -> bool {
+        self.stored_key() == found.key
+    }
+
+    pub(crate) fn stored_key(&self) -> StoreKey {
         let name = self.slot.manager().cookie().name();
-        StoreKey::new(name, &self.slot.state().id) == found.key
+        self.slot.state().key(name)
     }
 
     /// Whose session it is in the store.

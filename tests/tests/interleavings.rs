@@ -16,7 +16,8 @@ use proptest::prelude::*;
 use session::testing::TestClock;
 use session::{
     Created, Listing, MemoryStore, Record, Revision, Saved, Session, SessionError, SessionId,
-    SessionManager, SessionStore, StoreError, StoreKey, Swapped, Timestamp,
+    SessionManager, SessionManagerBuilder, SessionStore, StoreError, StoreKey, Swapped, Timestamp,
+    minutes,
 };
 use session_tests::probe::Visit;
 
@@ -135,28 +136,41 @@ fn interleave(mut requests: Vec<Request>, schedule: &[u8], mut check: impl FnMut
 /// One session, and its manager over a stepping store.
 struct Scene {
     sessions: SessionManager<Stepping>,
+    clock: TestClock,
     memory: Arc<MemoryStore>,
     id: SessionId,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// The id is due to be renewed.
+    fn due() -> Self {
+        let scene = Self::with(|builder| builder.renew_interval(minutes(10)));
+        scene.clock.advance(minutes(10));
+        scene
+    }
+
+    fn with(
+        settings: impl FnOnce(SessionManagerBuilder<Stepping>) -> SessionManagerBuilder<Stepping>,
+    ) -> Self {
         let memory = Arc::new(MemoryStore::new());
         let store = Stepping {
             memory: Arc::clone(&memory),
             was_destroyed: Arc::default(),
         };
-        let sessions = SessionManager::builder(store)
-            .clock(TestClock::new(
-                Timestamp::from(std::time::SystemTime::now()),
-            ))
-            .build();
+        let clock = TestClock::default();
+        let builder = SessionManager::builder(store).clock(clock.clone());
+        let sessions = settings(builder).build();
         let mut first: Session<Visit> = sessions.create().expect("an id");
         first.set_b(String::from("kept"));
         assert_eq!(run(first.save()).expect("saved"), Saved::Written);
         let id = first.id();
         Scene {
             sessions,
+            clock,
             memory,
             id,
         }
@@ -166,6 +180,11 @@ impl Scene {
     fn seen(&self, id: &SessionId) -> Option<Session<Visit>> {
         let session = run(self.sessions.get::<Visit>(Some(id.as_str()))).expect("opened");
         (!session.is_new()).then_some(session)
+    }
+
+    /// What is stored under the id that the requests began with, or where that leads; renews nothing.
+    fn peek(&self) -> Option<Session<Visit>> {
+        self.seen(&self.id)
     }
 
     /// A request that changes the session and tells what became of it and under which id.
@@ -420,6 +439,64 @@ proptest! {
         }));
         interleave(requests, &schedule, || {});
         prop_assert_eq!(scene.records(), 0);
+    }
+
+    /// LC-4: a renewal that is due, in all requests of a page at once: the session gets one new id, the
+    /// old one leads to it for a minute, and no write is lost.
+    #[test]
+    fn a_renewal_that_is_due_loses_nothing(schedule in schedule(), rounds in [1..=3_u64, 1..=3, 1..=3]) {
+        let scene = Scene::due();
+        let (requests, acknowledged) = scene.writers(rounds);
+        interleave(requests, &schedule, || {
+            assert!(holds(&scene.peek().expect("alive"), &acknowledged));
+        });
+        let session = scene.peek().expect("alive");
+        prop_assert_eq!([session.f0, session.f1, session.f2], rounds);
+        prop_assert_eq!(&session.b, "kept");
+        // The session, and what leads to it.
+        prop_assert_eq!(scene.records(), 2);
+        scene.clock.advance(minutes(1));
+        prop_assert!(scene.peek().is_none(), "the old id is worthless");
+    }
+
+    /// LC-6: signing out ends a session that is being renewed by time in another request.
+    #[test]
+    fn a_renewal_that_is_due_saves_no_session_from_its_end(schedule in schedule(), rounds in [0..=2_u64, 0..=2, 0..=2]) {
+        let scene = Scene::due();
+        let (mut requests, _) = scene.writers(rounds);
+        let destroyed = Rc::new(Cell::new(false));
+        let done = Rc::clone(&destroyed);
+        requests.push(scene.request(Session::destroy, move |_, _| done.set(true)));
+        interleave(requests, &schedule, || {
+            assert!(!destroyed.get() || scene.peek().is_none());
+        });
+        run(scene.memory.remove_expired(Timestamp::MAX)).expect("swept");
+        prop_assert_eq!(scene.records(), 0);
+    }
+
+    /// LC-1: a sign-in leaves nothing that leads to it, whatever is renewed by time meanwhile.
+    #[test]
+    fn a_sign_in_is_not_led_to(schedule in schedule(), rounds in [1..=3_u64, 1..=3, 1..=3]) {
+        let scene = Scene::due();
+        let (mut requests, acknowledged) = scene.writers(rounds);
+        let renewed: Rc<RefCell<Option<SessionId>>> = Rc::default();
+        let done = Rc::clone(&renewed);
+        requests.push(scene.request(
+            |session| session.set_user(Some(String::from("alice"))),
+            move |saved, id| {
+                assert_eq!(saved, Saved::Written);
+                done.replace(Some(id));
+            },
+        ));
+        interleave(requests, &schedule, || {
+            let old = scene.peek();
+            assert!(old.as_ref().is_none_or(|old| old.user.is_none()));
+            assert!(renewed.borrow().is_none() || old.is_none());
+        });
+        let id = renewed.borrow().clone().expect("signed in");
+        let session = scene.seen(&id).expect("alive");
+        prop_assert_eq!(session.user.as_deref(), Some("alice"));
+        prop_assert!(holds(&session, &acknowledged));
     }
 
     /// Two sign-ins of one session at once: one of them holds, the other is told that the session is

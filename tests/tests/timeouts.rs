@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use session::{Clock as _, MemoryStore, Timestamp, days, hours, minutes};
+use session::{Clock as _, MemoryStore, Timestamp, days, hours, minutes, seconds};
 use session_tests::client::Client;
 use session_tests::process::Process;
 use session_tests::server::ProbeServer;
@@ -297,4 +297,54 @@ fn a_shortened_timeout_holds_at_once() {
         &visitor.id()
     )));
     assert!(is_alive(&mut Client::holding(long.address, &visitor.id())));
+}
+
+/// An id that is as old as the renewal interval is replaced; for a minute it leads to the same session,
+/// and what is saved by way of it is there. The timeouts go on from where they were.
+#[test]
+fn an_old_id_is_renewed_and_leads_on_for_a_minute() {
+    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+        builder.renew_interval(minutes(15))
+    });
+    let mut visitor = probe.client();
+    visitor.get("/login/alice");
+    let first = visitor.id();
+    probe.clock.advance(minutes(14));
+    assert!(visitor.get("/who").header("set-cookie").is_none());
+    probe.clock.advance(minutes(1));
+    // A read renews as well; a request that does not look at the session does not.
+    assert!(visitor.get("/noop").header("set-cookie").is_none());
+    assert_eq!(visitor.get("/who").set_cookies("__Host-id").len(), 1);
+    let second = visitor.id();
+    assert_ne!(first, second);
+    assert_eq!(probe.events.count("renewed"), 1);
+
+    // Another request of the same page, with the old id.
+    let mut other = probe.holding(&first);
+    let answer = other.get("/set/a/late");
+    assert!(answer.header("set-cookie").is_none());
+    assert!(other.get("/who").text().contains("user=alice\n"));
+    assert!(visitor.get("/who").text().contains("\na=late\n"));
+    probe.clock.advance(seconds(60));
+    assert!(other.get("/who").text().contains("new=true\n"));
+    assert!(visitor.get("/who").text().contains("user=alice\n"));
+
+    // Signing out by way of the old id ends the session, not only the way to it.
+    probe.clock.advance(minutes(15));
+    visitor.get("/who");
+    assert_ne!(visitor.id(), second);
+    let mut other = probe.holding(&second);
+    assert_eq!(other.get("/logout").status, 200);
+    assert!(!is_alive(&mut visitor));
+
+    // Twelve hours are twelve hours.
+    visitor.hold(None);
+    visitor.get("/login/alice");
+    let mut alive = Duration::ZERO;
+    while is_alive(&mut visitor) {
+        probe.clock.advance(minutes(10));
+        alive += minutes(10);
+        assert!(alive <= hours(12), "immortal");
+    }
+    assert_eq!(alive, hours(12));
 }

@@ -37,6 +37,7 @@ pub(super) struct Policy {
     pub(super) max_record_size: usize,
     pub(super) when_gone: WhenGone,
     pub(super) renew_missing: bool,
+    pub(super) renew_interval: Option<Duration>,
     pub(super) owner_limit: Option<OwnerLimit>,
 }
 
@@ -62,6 +63,7 @@ impl<S: SessionStore> SessionManagerBuilder<S> {
                 max_record_size: 64 * 1024,
                 when_gone: WhenGone::default(),
                 renew_missing: true,
+                renew_interval: None,
                 owner_limit: None,
             },
             clock: Box::new(SystemClock),
@@ -138,6 +140,18 @@ impl<S: SessionStore> SessionManagerBuilder<S> {
     /// the id at a sign-in.
     pub fn renew_missing(mut self, renew: bool) -> Self {
         self.policy.renew_missing = renew;
+        self
+    }
+
+    /// Gives a session a new id whenever its id is this old, in the next request that looks at it.
+    /// Never by default.
+    ///
+    /// A stolen id is then good for so long at the most, while its owner goes on (OWASP Session
+    /// Management Cheat Sheet, "Renewal Timeout"). For 60 seconds the old id leads to the same
+    /// session, so that the other requests of a page go through; what they save is not lost. After
+    /// a sign-in it never does. Timeouts go on from where they were.
+    pub fn renew_interval(mut self, interval: Duration) -> Self {
+        self.policy.renew_interval = Some(interval);
         self
     }
 

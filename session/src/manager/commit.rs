@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::Policy;
-use super::{Inner, WhenGone, timeouts};
+use super::rotate::{Rotated, Why};
+use super::{Inner, WhenGone, forward, timeouts};
 use crate::log::correlation;
 use crate::record::{Record, Revision};
 use crate::slot::{OpenSlot, Phase, State, Unsaved};
 use crate::store::Change;
 use crate::{
     Created, FieldConflict, Modified, Saved, SessionError, SessionId, SessionStore, StoreError,
-    Timestamp,
+    StoreKey, Swapped, Timestamp,
 };
 
 /// How often a new id is made when the one before turns out to be taken. With 256 random bits that
@@ -21,10 +22,10 @@ const ID_ATTEMPTS: u32 = 4;
 enum Plan {
     Nothing,
     Drop,
-    Touch(SessionId, Record),
+    Touch(StoreKey, Record),
     Create(SessionId, Arc<Unsaved>),
-    Modify(SessionId, Record, Arc<Unsaved>),
-    Rotate(SessionId, Record, Arc<Unsaved>),
+    Modify(StoreKey, Record, Arc<Unsaved>),
+    Rotate(Why, StoreKey, Record, Arc<Unsaved>),
 }
 
 impl<S: SessionStore> Inner<S> {
@@ -58,25 +59,50 @@ impl<S: SessionStore> Inner<S> {
         Ok(match plan {
             Plan::Nothing => Saved::Unchanged,
             Plan::Drop => self.gone(slot, epoch)?,
-            Plan::Touch(id, record) => self.touch(slot, epoch, &id, record, now).await,
+            Plan::Touch(key, record) => self.touch(slot, epoch, &key, record, now).await,
             Plan::Create(id, unsaved) => {
                 let (id, record) = self.create(id, &unsaved, now).await?;
                 self.let_in(&id, &record, &unsaved).await?;
                 self.saved(slot, epoch, id, record)
             }
-            Plan::Modify(id, base, unsaved) => {
-                match self.modify(&id, &base, &unsaved, now).await? {
-                    Some(record) => self.saved(slot, epoch, id, record),
-                    None => self.gone(slot, epoch)?,
-                }
+            Plan::Modify(key, base, unsaved) => {
+                self.save_changes(slot, epoch, key, base, &unsaved, now)
+                    .await?
             }
-            Plan::Rotate(old, base, unsaved) => {
-                match self.rotate(&old, &base, &unsaved, now).await? {
-                    Some((id, record)) => self.saved(slot, epoch, id, record),
-                    None => self.gone(slot, epoch)?,
+            Plan::Rotate(why, old, base, unsaved) => {
+                match self.rotate(why, &old, &base, &unsaved, now).await? {
+                    Rotated::Done(id, record) => self.saved(slot, epoch, id, record),
+                    Rotated::Gone => self.gone(slot, epoch)?,
+                    Rotated::ByAnother => {
+                        self.save_changes(slot, epoch, old, base, &unsaved, now)
+                            .await?
+                    }
                 }
             }
         })
+    }
+
+    /// Saves changes of a session that keeps its id.
+    async fn save_changes(
+        &self,
+        slot: &OpenSlot,
+        epoch: u32,
+        key: StoreKey,
+        base: Record,
+        unsaved: &Arc<Unsaved>,
+        now: Timestamp,
+    ) -> Result<Saved, SessionError> {
+        let Some((stored_at, record)) = self.modify(key.clone(), base, unsaved, now).await? else {
+            return self.gone(slot, epoch);
+        };
+        let id = {
+            let mut state = slot.state();
+            if stored_at != key && state.epoch == epoch {
+                state.renewed_key = Some(stored_at.clone());
+            }
+            state.id.clone()
+        };
+        Ok(saved_at(slot, epoch, id, stored_at, record))
     }
 
     /// Drops changes that must not be made to what others have stored meanwhile; what the session is
@@ -84,7 +110,7 @@ impl<S: SessionStore> Inner<S> {
     async fn rejected(&self, slot: &OpenSlot, epoch: u32, conflict: &FieldConflict) {
         let key = {
             let state = slot.state();
-            self.key(&state.id)
+            state.key(self.policy.cookie.name())
         };
         tracing::info!(
             event = "field_conflict",
@@ -109,8 +135,7 @@ impl<S: SessionStore> Inner<S> {
             let Some(key) = slot.state().destroyed.last().cloned() else {
                 return Ok(has_deleted);
             };
-            // Done, or gone already: either way there is no such session any more.
-            let _ = self.store.delete(&key, None).await?;
+            self.end(&key).await?;
             tracing::info!(
                 event = "destroyed",
                 session = %correlation(&key),
@@ -121,6 +146,27 @@ impl<S: SessionStore> Inner<S> {
             state.remove_cookie = true;
             has_deleted = true;
         }
+    }
+
+    /// Deletes the record under `key`, and what a renewal by time has made of it: that must not save a
+    /// session from being destroyed.
+    async fn end(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let mut next = self.policy.renew_interval.map(|_| key.clone());
+        while let Some(key) = next.take() {
+            // What cannot be read is deleted below, or has been set aside.
+            let Ok(Some(record)) = self.store.load(&key).await else {
+                break;
+            };
+            if let Some(target) = forward::target(&record) {
+                next = Some(target);
+            } else if self.store.delete(&key, Some(record.revision)).await? == Swapped::Conflict {
+                // Somebody saves, or renews it at this moment.
+                next = Some(key);
+            }
+        }
+        // Done, or gone already: either way there is no such session any more.
+        let _ = self.store.delete(key, None).await?;
+        Ok(())
     }
 
     fn plan(&self, state: &mut State, now: Timestamp) -> Result<Plan, SessionError> {
@@ -135,10 +181,13 @@ impl<S: SessionStore> Inner<S> {
                 Plan::Nothing
             });
         }
-        if !has_unsaved {
+        let key = state.key(self.policy.cookie.name());
+        let is_renewal_due = state.phase != Phase::AfterHead
+            && (state.base.as_ref()).is_some_and(|base| self.policy.is_renewal_due(base, now));
+        if !has_unsaved && !is_renewal_due {
             return Ok(match &state.base {
                 Some(base) if self.policy.timeouts.is_touch_due(base, now) => {
-                    Plan::Touch(state.id.clone(), base.clone())
+                    Plan::Touch(key, base.clone())
                 }
                 _ => Plan::Nothing,
             });
@@ -167,17 +216,20 @@ impl<S: SessionStore> Inner<S> {
             if state.phase == Phase::AfterHead {
                 return Err(SessionError::HeadSent);
             }
-            return Ok(Plan::Rotate(id, base, unsaved));
+            return Ok(Plan::Rotate(Why::Asked, key, base, unsaved));
+        }
+        if is_renewal_due {
+            return Ok(Plan::Rotate(Why::Due, key, base, unsaved));
         }
         if unsaved.is_empty() {
             state.in_flight = None;
             return Ok(if self.policy.timeouts.is_touch_due(&base, now) {
-                Plan::Touch(id, base)
+                Plan::Touch(key, base)
             } else {
                 Plan::Nothing
             });
         }
-        Ok(Plan::Modify(id, base, unsaved))
+        Ok(Plan::Modify(key, base, unsaved))
     }
 
     /// Moves the expiry. That it fails is logged and no more: the request has read what it asked for,
@@ -186,17 +238,16 @@ impl<S: SessionStore> Inner<S> {
         &self,
         slot: &OpenSlot,
         epoch: u32,
-        id: &SessionId,
+        key: &StoreKey,
         mut record: Record,
         now: Timestamp,
     ) -> Saved {
-        let key = self.key(id);
         record.last_seen = now;
         record.expires = self
             .policy
             .timeouts
             .expires(record.created, now, record.persist_for);
-        match self.store.touch(&key, now, record.expires).await {
+        match self.store.touch(key, now, record.expires).await {
             Ok(true) => {
                 let mut state = slot.state();
                 if state.epoch == epoch {
@@ -215,7 +266,7 @@ impl<S: SessionStore> Inner<S> {
             Err(error) => {
                 tracing::error!(
                     event = "store_failure",
-                    session = %correlation(&key),
+                    session = %correlation(key),
                     error = %crate::log::chain(&error),
                     "the expiry of a session could not be moved"
                 );
@@ -273,10 +324,32 @@ impl<S: SessionStore> Inner<S> {
         held
     }
 
-    /// Merges what is unsaved into the stored record. `None` when the session is over.
+    /// Merges what is unsaved into the stored record, wherever renewals by others have taken it; gives
+    /// its key and what it is now. `None` when the session is over.
     async fn modify(
         &self,
-        id: &SessionId,
+        mut key: StoreKey,
+        mut base: Record,
+        unsaved: &Arc<Unsaved>,
+        now: Timestamp,
+    ) -> Result<Option<(StoreKey, Record)>, SessionError> {
+        loop {
+            if let Some(record) = self.modify_at(&key, &base, unsaved, now).await? {
+                return Ok(Some((key, record)));
+            }
+            let Some(latest) = self.store.load(&key).await? else {
+                return Ok(None);
+            };
+            match self.follow(key.clone(), latest, now).await? {
+                Some((next, record)) if next != key => (key, base) = (next, record),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    async fn modify_at(
+        &self,
+        key: &StoreKey,
         base: &Record,
         unsaved: &Arc<Unsaved>,
         now: Timestamp,
@@ -286,7 +359,7 @@ impl<S: SessionStore> Inner<S> {
             let policy = Arc::clone(&self.policy);
             let (unsaved, refused) = (Arc::clone(unsaved), Arc::clone(&refused));
             Arc::new(move |current| {
-                if policy.timeouts.is_over(current, now) {
+                if policy.timeouts.is_over(current, now) || forward::target(current).is_some() {
                     return None;
                 }
                 match policy.successor(current, &unsaved, now) {
@@ -298,7 +371,7 @@ impl<S: SessionStore> Inner<S> {
                 }
             })
         };
-        match self.store.modify(&self.key(id), base, &change).await {
+        match self.store.modify(key, base, &change).await {
             Ok(Modified::Done(record)) => Ok(Some(record)),
             Ok(Modified::Gone) => Ok(None),
             Ok(Modified::Declined) => {
@@ -312,7 +385,7 @@ impl<S: SessionStore> Inner<S> {
                 if matches!(error, StoreError::Conflict { .. }) {
                     tracing::error!(
                         event = "conflict_exhausted",
-                        session = %correlation(&self.key(id)),
+                        session = %correlation(key),
                         "a session could not be saved: others changed it at every attempt"
                     );
                 }
@@ -323,14 +396,8 @@ impl<S: SessionStore> Inner<S> {
 
     /// Notes in the slot what is stored now.
     fn saved(&self, slot: &OpenSlot, epoch: u32, id: SessionId, record: Record) -> Saved {
-        let mut state = slot.state();
-        if state.epoch == epoch {
-            state.saved(id, record);
-        } else {
-            // It was destroyed while this save was under way: what was just stored goes too.
-            state.destroyed.push(self.key(&id));
-        }
-        Saved::Written
+        let key = self.key(&id);
+        saved_at(slot, epoch, id, key, record)
     }
 
     /// Drops what cannot be saved, because its session is over.
@@ -339,7 +406,7 @@ impl<S: SessionStore> Inner<S> {
         if state.epoch == epoch {
             tracing::warn!(
                 event = "write_after_destroy",
-                session = %correlation(&self.key(&state.id)),
+                session = %correlation(&state.key(self.policy.cookie.name())),
                 "the changes of a request are dropped: its session ended before they were saved"
             );
             state.end();
@@ -351,7 +418,24 @@ impl<S: SessionStore> Inner<S> {
     }
 }
 
+fn saved_at(slot: &OpenSlot, epoch: u32, id: SessionId, key: StoreKey, record: Record) -> Saved {
+    let mut state = slot.state();
+    if state.epoch == epoch {
+        state.saved(id, record);
+    } else {
+        // It was destroyed while this save was under way: what was just stored goes too.
+        state.destroyed.push(key);
+    }
+    Saved::Written
+}
+
 impl Policy {
+    /// Whether the session's id is old enough to be replaced.
+    fn is_renewal_due(&self, record: &Record, now: Timestamp) -> bool {
+        self.renew_interval
+            .is_some_and(|interval| now.since(forward::id_issued(record)) >= interval)
+    }
+
     /// The record that follows `current` when what is unsaved is merged into it.
     pub(super) fn successor(
         &self,

@@ -13,12 +13,12 @@ impl<S: SessionStore> Inner<S> {
     /// are live, somebody has planted one, and none is believed.
     pub(super) async fn open_ids(&self, ids: &[SessionId]) -> Result<State, SessionError> {
         let now = self.clock.now();
-        let mut live: Option<(&SessionId, Record)> = None;
+        let mut live: Option<(&SessionId, StoreKey, Record)> = None;
         let mut unknown = None;
         for id in ids {
             match self.load(&self.key(id), now).await? {
-                Loaded::Live(record) => {
-                    if let Some((first, _)) = live.replace((id, record)) {
+                Loaded::Live(key, record) => {
+                    if let Some((first, ..)) = live.replace((id, key, record)) {
                         tracing::warn!(
                             event = "duplicate_cookie",
                             session = %correlation(&self.key(first)),
@@ -33,7 +33,12 @@ impl<S: SessionStore> Inner<S> {
             }
         }
         match (live, unknown) {
-            (Some((id, record)), _) => Ok(self.stored(id, record, now)),
+            (Some((id, key, record)), _) => {
+                let renewed_key = Some(key).filter(|key| *key != self.key(id));
+                let mut state = self.stored(id, record, now);
+                state.renewed_key = renewed_key;
+                Ok(state)
+            }
             (None, Some(id)) if !self.policy.renew_missing => Ok(State::new(id.clone())),
             _ => Ok(State::new(SessionId::generate()?)),
         }
@@ -63,15 +68,19 @@ impl<S: SessionStore> Inner<S> {
             );
             return Ok(Loaded::Unknown);
         };
-        if self.policy.timeouts.is_over(&record, now) {
-            tracing::info!(
-                event = "expired",
-                session = %correlation(key),
-                "a session has expired"
-            );
-            return Ok(Loaded::Over);
+        match self.follow(key.clone(), record, now).await? {
+            Some((key, record)) if !self.policy.timeouts.is_over(&record, now) => {
+                Ok(Loaded::Live(key, record))
+            }
+            _ => {
+                tracing::info!(
+                    event = "expired",
+                    session = %correlation(key),
+                    "a session has expired"
+                );
+                Ok(Loaded::Over)
+            }
         }
-        Ok(Loaded::Live(record))
     }
 
     fn stored(&self, id: &SessionId, record: Record, now: Timestamp) -> State {
@@ -91,7 +100,8 @@ impl<S: SessionStore> Inner<S> {
 }
 
 enum Loaded {
-    Live(Record),
+    /// Under this key, which is not that of its id when another request has just renewed it.
+    Live(StoreKey, Record),
     /// It has expired, or cannot be read.
     Over,
     Unknown,

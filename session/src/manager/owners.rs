@@ -106,7 +106,7 @@ impl<S: SessionStore> SessionManager<S> {
     ) -> Result<u64, StoreError> {
         match session.stored_owner() {
             Some(owner) => {
-                let key = self.0.key(&session.id());
+                let key = session.stored_key();
                 self.0.revoke_except(&owner, Some(&key)).await
             }
             None => Ok(0),

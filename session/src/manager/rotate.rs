@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Inner;
+use super::{Inner, forward};
 use crate::log::{chain, correlation};
 use crate::record::{Record, Revision};
 use crate::slot::Unsaved;
@@ -16,8 +16,34 @@ use crate::{
 /// How often the old record's deletion is tried against others who save under the old id.
 const CLOSE_ATTEMPTS: u32 = 4;
 
+/// Why a session gets a new id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was asked for, or what the session may do has changed: the old id is worthless at once.
+    Asked,
+    /// The old one is old: for a minute it leads to the new record.
+    Due,
+}
+
+/// What became of a renewal.
+pub(super) enum Rotated {
+    Done(SessionId, Record),
+    /// The session is over.
+    Gone,
+    /// It was due, and another request has just done it.
+    ByAnother,
+}
+
+/// What became of the old record.
+enum Closed {
+    Done(Record),
+    Gone,
+    ByAnother,
+}
+
 /// One renewal under way.
 struct Rotation<'a> {
+    why: Why,
     old_key: StoreKey,
     new_key: StoreKey,
     unsaved: &'a Unsaved,
@@ -26,25 +52,26 @@ struct Rotation<'a> {
 
 impl<S: SessionStore> Inner<S> {
     /// Stores the session with what is unsaved under a new id and deletes it under the old one.
-    /// `None` when it is over.
     ///
     /// The new record is created before the old one is deleted: a failure in between leaves the
     /// client its old session, and a record that nobody has the id of, which expires.
     pub(super) async fn rotate(
         &self,
-        old: &SessionId,
+        why: Why,
+        old_key: &StoreKey,
         base: &Record,
         unsaved: &Unsaved,
         now: Timestamp,
-    ) -> Result<Option<(SessionId, Record)>, SessionError> {
+    ) -> Result<Rotated, SessionError> {
         let id = SessionId::generate()?;
-        let rotation = Rotation {
-            old_key: self.key(old),
+        let mut rotation = Rotation {
+            why,
+            old_key: old_key.clone(),
             new_key: self.key(&id),
             unsaved,
             now,
         };
-        let record = self.policy.successor(base, unsaved, now)?;
+        let record = self.renewed(&rotation, base)?;
         if self.store.create(&rotation.new_key, &record).await? == Created::Exists {
             return Err(StoreError::Conflict { attempts: 1 }.into());
         }
@@ -53,17 +80,17 @@ impl<S: SessionStore> Inner<S> {
             None => Ok(()),
         };
         let finished = match finished {
-            Ok(()) => self.close_old(&rotation, base, record).await,
+            Ok(()) => self.close_old(&mut rotation, base, record).await,
             Err(error) => Err(error),
         };
-        if let Ok(Some(record)) = finished {
+        if let Ok(Closed::Done(record)) = finished {
             tracing::info!(
                 event = "renewed",
                 session = %correlation(&rotation.old_key),
                 renewed = %correlation(&rotation.new_key),
                 "a session got a new id"
             );
-            return Ok(Some((id, record)));
+            return Ok(Rotated::Done(id, record));
         }
         if let Err(error) = self.store.delete(&rotation.new_key, None).await {
             // Nobody has its id: it does no harm and will expire.
@@ -74,38 +101,79 @@ impl<S: SessionStore> Inner<S> {
                 "the record of a renewal that failed could not be deleted"
             );
         }
-        finished.map(|_| None)
+        finished.map(|closed| match closed {
+            Closed::ByAnother => Rotated::ByAnother,
+            Closed::Done(_) | Closed::Gone => Rotated::Gone,
+        })
+    }
+
+    /// The record under the new id, when `latest` is the one under the old.
+    fn renewed(&self, rotation: &Rotation<'_>, latest: &Record) -> Result<Record, SessionError> {
+        let mut record = (self.policy).successor(latest, rotation.unsaved, rotation.now)?;
+        if self.policy.renew_interval.is_some() {
+            forward::note_issued(&mut record, rotation.now);
+        }
+        Ok(record)
     }
 
     /// Deletes the old record once the new one, `record`, holds all that was saved under the old id.
-    /// What others save meanwhile is taken along, and the deletion tried again. `None` when the
-    /// session is over.
+    /// What others save meanwhile is taken along, and the deletion tried again.
     async fn close_old(
         &self,
-        rotation: &Rotation<'_>,
+        rotation: &mut Rotation<'_>,
         base: &Record,
         mut record: Record,
-    ) -> Result<Option<Record>, SessionError> {
+    ) -> Result<Closed, SessionError> {
         let mut taken_along = base.clone();
         for _ in 0..CLOSE_ATTEMPTS {
-            let expected = Some(taken_along.revision);
-            match self.store.delete(&rotation.old_key, expected).await? {
-                Swapped::Done => return Ok(Some(record)),
-                Swapped::Gone => return Ok(None),
+            match self.close(rotation, &taken_along).await? {
+                Swapped::Done => return Ok(Closed::Done(record)),
+                Swapped::Gone => return Ok(Closed::Gone),
                 Swapped::Conflict => {}
             }
-            match self.store.load(&rotation.old_key).await? {
-                Some(latest) if !self.policy.timeouts.is_over(&latest, rotation.now) => {
+            let Some(latest) = self.store.load(&rotation.old_key).await? else {
+                return Ok(Closed::Gone);
+            };
+            let is_forwarding = forward::target(&latest).is_some();
+            if is_forwarding && rotation.why == Why::Due {
+                return Ok(Closed::ByAnother);
+            }
+            // Renewed by time, by another request: this one goes on from there.
+            let old_key = rotation.old_key.clone();
+            match self.follow(old_key, latest, rotation.now).await? {
+                Some((key, latest)) if !self.policy.timeouts.is_over(&latest, rotation.now) => {
                     match self.take_along(rotation, &latest, record).await? {
                         Some(next) => record = next,
-                        None => return Ok(None),
+                        None => return Ok(Closed::Gone),
                     }
+                    rotation.old_key = key;
                     taken_along = latest;
                 }
-                _ => return Ok(None),
+                _ => return Ok(Closed::Gone),
             }
         }
-        self.close_sealed(rotation, &taken_along, record).await
+        let sealed = self.close_sealed(rotation, &taken_along, record).await?;
+        Ok(sealed.map_or(Closed::Gone, Closed::Done))
+    }
+
+    /// Deletes the old record, or has it lead to the new one, if it still is as it was read.
+    async fn close(&self, rotation: &Rotation<'_>, latest: &Record) -> Result<Swapped, StoreError> {
+        let Rotation {
+            why,
+            old_key,
+            new_key,
+            now,
+            ..
+        } = rotation;
+        match why {
+            Why::Asked => self.store.delete(old_key, Some(latest.revision)).await,
+            Why::Due => {
+                let forwarding = forward::forwarding(latest, new_key, *now);
+                self.store
+                    .update(old_key, &forwarding, latest.revision)
+                    .await
+            }
+        }
     }
 
     /// Merges what is unsaved into the latest state under the old id, and stores it in place of
@@ -116,8 +184,7 @@ impl<S: SessionStore> Inner<S> {
         latest: &Record,
         record: Record,
     ) -> Result<Option<Record>, SessionError> {
-        let Rotation { unsaved, now, .. } = *rotation;
-        let mut next = self.policy.successor(latest, unsaved, now)?;
+        let mut next = self.renewed(rotation, latest)?;
         next.revision = next.revision.max(record.revision.next());
         let swapped = self
             .store

@@ -13,6 +13,9 @@ use crate::{EncodeError, SessionId, StoreKey, Timestamp};
 pub(crate) struct State {
     /// The id under which the session is stored, or will be.
     pub(crate) id: SessionId,
+    /// Where the record lies when not under the id: another request has renewed that, and the client
+    /// learns the new one from its answer.
+    pub(crate) renewed_key: Option<StoreKey>,
     /// The id has been used by a session that is over: the next one needs another.
     pub(crate) id_is_spent: bool,
     /// What is stored under the id; `None` for a session that has not been saved.
@@ -53,6 +56,7 @@ impl State {
     pub(crate) fn new(id: SessionId) -> Self {
         State {
             id,
+            renewed_key: None,
             id_is_spent: false,
             base: None,
             client_id: None,
@@ -74,6 +78,14 @@ impl State {
             client_id: Some(id.clone()),
             base: Some(base),
             ..State::new(id)
+        }
+    }
+
+    /// The key under which the record lies, or will.
+    pub(crate) fn key(&self, cookie_name: &str) -> StoreKey {
+        match &self.renewed_key {
+            Some(key) => key.clone(),
+            None => StoreKey::new(cookie_name, &self.id),
         }
     }
 
@@ -123,6 +135,9 @@ impl State {
                 .base
                 .as_ref()
                 .is_some_and(|base| base.persist_for != record.persist_for);
+        if self.id != id {
+            self.renewed_key = None;
+        }
         self.id = id;
         self.id_is_spent = false;
         self.base = Some(record);
@@ -142,6 +157,7 @@ impl State {
             self.destroyed.push(key);
         }
         self.is_gone = false;
+        self.renewed_key = None;
         self.epoch += 1;
         match SessionId::generate() {
             Ok(id) => self.id = id,

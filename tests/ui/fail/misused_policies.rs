@@ -23,6 +23,12 @@ struct Visit {
     no_group: u64,
     #[session(group = "")]
     empty_group: u64,
+    #[session(rename = "#version")]
+    a_name_of_the_librarys: u64,
+    #[session(migrate = "old")]
+    migrate_in_quotes: u64,
+    #[session(version = 1)]
+    a_version: u64,
     #[session(flash = true)]
     flash_value: Option<u64>,
     #[session(index = "user")]
