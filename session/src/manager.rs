@@ -214,8 +214,9 @@ impl<S: SessionStore> Manage for Inner<S> {
         Box::pin(self.save(slot))
     }
 
-    fn is_touch_due(&self, record: &Record) -> bool {
-        self.policy.timeouts.is_touch_due(record, self.clock.now())
+    fn is_save_due(&self, record: &Record) -> bool {
+        let now = self.clock.now();
+        self.policy.timeouts.is_touch_due(record, now) || self.policy.is_renewal_due(record, now)
     }
 
     fn now(&self) -> Timestamp {

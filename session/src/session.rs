@@ -105,7 +105,7 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Whether a save would have something to do: after a change, a renew, a clear or a destroy, and
-    /// when the expiry is due to be moved.
+    /// when the expiry is due to be moved or the id to be renewed.
     #[must_use]
     pub fn should_save(&self) -> bool {
         let state = self.slot.state();
@@ -114,7 +114,7 @@ impl<T: SessionData> Session<T> {
             || state
                 .base
                 .as_ref()
-                .is_some_and(|base| self.slot.manager().is_touch_due(base))
+                .is_some_and(|base| self.slot.manager().is_save_due(base))
     }
 
     /// Marks every field as changed, and has the session saved even when none turns out to be.

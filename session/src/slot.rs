@@ -179,8 +179,8 @@ pub(crate) trait Manage: Send + Sync {
     fn open<'a>(&'a self, ids: &'a [SessionId]) -> BoxedFuture<'a, Result<State, SessionError>>;
     /// Saves what has been laid over the slot.
     fn commit<'a>(&'a self, slot: &'a OpenSlot) -> BoxedFuture<'a, Result<Saved, SessionError>>;
-    /// Whether using the session now moves its expiry.
-    fn is_touch_due(&self, record: &Record) -> bool;
+    /// Whether using the session now moves its expiry or renews its id.
+    fn is_save_due(&self, record: &Record) -> bool;
     /// What time it is.
     fn now(&self) -> Timestamp;
     /// The beginning and the end of a session that begins now.

@@ -1,6 +1,9 @@
 //! Stores with one mistake each: those that stores really make. The conformance suite must catch
 //! every one of them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use session::{
     Change, Created, Listing, MemoryStore, Modified, Record, Revision, SessionStore, StoreError,
     StoreKey, Swapped, Timestamp,
@@ -12,6 +15,8 @@ pub struct BadStore {
     /// What is wrong with it.
     pub mistake: Mistake,
     good: MemoryStore,
+    /// Whose the sessions were when they were made.
+    first_owners: Arc<Mutex<HashMap<StoreKey, Option<String>>>>,
 }
 
 /// What can be wrong with a store.
@@ -45,13 +50,15 @@ pub enum Mistake {
     DropsUnknownFields,
     /// The owner is compared as a prefix.
     FindsTooMuch,
+    /// The index is written when a session is made, and never again.
+    IndexIsOld,
     /// The list leaves one out.
     ListIsShort,
 }
 
 impl Mistake {
     /// All of them, each with the behaviour of the suite that is to catch it.
-    pub const ALL: [(Mistake, &str); 15] = [
+    pub const ALL: [(Mistake, &str); 16] = [
         (Mistake::Upsert, "update_never_creates"),
         (Mistake::NoCompare, "update_compares_the_revision"),
         (
@@ -81,6 +88,7 @@ impl Mistake {
             Mistake::FindsTooMuch,
             "find_gives_the_sessions_of_one_owner",
         ),
+        (Mistake::IndexIsOld, "find_follows_every_change"),
         (Mistake::ListIsShort, "list_gives_every_session_once"),
     ];
 }
@@ -92,7 +100,31 @@ impl BadStore {
         BadStore {
             mistake,
             good: MemoryStore::new(),
+            first_owners: Arc::default(),
         }
+    }
+
+    fn found_by_the_first_owner(&self, owner: &str) -> Listing {
+        let (good, owner) = (self.good.clone(), owner.to_owned());
+        let first_owners = Arc::clone(&self.first_owners);
+        Listing::pages(Some(()), move |more| {
+            let (good, owner) = (good.clone(), owner.clone());
+            let first_owners = Arc::clone(&first_owners);
+            async move {
+                more?;
+                let mut sessions = Vec::new();
+                let mut listing = good.list();
+                while let Some(session) = listing.next().await {
+                    let key = session.as_ref().ok().map(|info| info.key.clone());
+                    let first_owners = first_owners.lock().expect("not poisoned");
+                    let first = key.and_then(|key| first_owners.get(&key)?.clone());
+                    if first.as_ref() == Some(&owner) {
+                        sessions.push(session);
+                    }
+                }
+                Some((sessions, None))
+            }
+        })
     }
 
     async fn put(&self, key: &StoreKey, record: &Record) -> Result<(), StoreError> {
@@ -112,6 +144,10 @@ impl SessionStore for BadStore {
     }
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
+        self.first_owners
+            .lock()
+            .expect("not poisoned")
+            .insert(key.clone(), record.owner.clone());
         match self.mistake {
             Mistake::CreateReplaces => {
                 self.put(key, record).await?;
@@ -208,6 +244,9 @@ impl SessionStore for BadStore {
     }
 
     fn find(&self, owner: &str) -> Listing {
+        if self.mistake == Mistake::IndexIsOld {
+            return self.found_by_the_first_owner(owner);
+        }
         if self.mistake != Mistake::FindsTooMuch {
             return self.good.find(owner);
         }

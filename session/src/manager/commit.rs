@@ -431,7 +431,7 @@ fn saved_at(slot: &OpenSlot, epoch: u32, id: SessionId, key: StoreKey, record: R
 
 impl Policy {
     /// Whether the session's id is old enough to be replaced.
-    fn is_renewal_due(&self, record: &Record, now: Timestamp) -> bool {
+    pub(super) fn is_renewal_due(&self, record: &Record, now: Timestamp) -> bool {
         self.renew_interval
             .is_some_and(|interval| now.since(forward::id_issued(record)) >= interval)
     }

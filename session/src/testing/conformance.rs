@@ -50,6 +50,7 @@ pub async fn all<S: SessionStore>(fresh: impl AsyncFn() -> S) {
     remove_expired_is_exact(&fresh().await).await;
     list_gives_every_session_once(&fresh().await).await;
     find_gives_the_sessions_of_one_owner(&fresh().await).await;
+    find_follows_every_change(&fresh().await).await;
     modify_writes_what_the_change_makes(&fresh().await).await;
     modify_loses_no_concurrent_change(&fresh().await).await;
     nothing_outlives_a_concurrent_delete(&fresh().await).await;
@@ -501,6 +502,57 @@ pub async fn find_gives_the_sessions_of_one_owner<S: SessionStore>(store: &S) {
             "and no others",
         );
     }
+}
+
+/// `find` knows at once of an owner that is set, changed or taken away, whatever the change was made
+/// by, and of a session that is gone.
+///
+/// # Panics
+///
+/// When the store breaks this.
+pub async fn find_follows_every_change<S: SessionStore>(store: &S) {
+    const NAME: &str = "find_follows_every_change";
+    let key = key();
+    let mut current = record(1);
+    create(NAME, store, &key, &current).await;
+    for (step, owner) in [Some("alice"), Some("bob"), None, Some("bob"), Some("alice")]
+        .into_iter()
+        .enumerate()
+    {
+        let mut next = current.clone();
+        next.owner = owner.map(str::to_owned);
+        next.revision = current.revision.next();
+        if step % 2 == 0 {
+            let swapped = store.update(&key, &next, current.revision).await;
+            equal(NAME, done(NAME, swapped), Swapped::Done, "an update");
+        } else {
+            let change: Change = {
+                let next = next.clone();
+                Arc::new(move |_| Some(next.clone()))
+            };
+            let modified = store.modify(&key, &current, &change).await;
+            equal(
+                NAME,
+                done(NAME, modified),
+                Modified::Done(next.clone()),
+                "a modify",
+            );
+        }
+        current = next;
+        for other in ["alice", "bob"] {
+            let found = listed(NAME, store.find(other)).await.len();
+            equal(
+                NAME,
+                found,
+                usize::from(owner == Some(other)),
+                "who is found",
+            );
+        }
+    }
+    let swapped = store.delete(&key, None).await;
+    equal(NAME, done(NAME, swapped), Swapped::Done, "a delete");
+    let found = listed(NAME, store.find("alice")).await.len();
+    equal(NAME, found, 0, "what is found of a session that is gone");
 }
 
 /// `modify` stores what the change makes of the current record; nothing when it declines, and
