@@ -97,6 +97,7 @@ impl Model {
             let attributes = FieldAttributes::parse(&field.attrs, context);
             fields.extend(Field::new(field, attributes, &mut surroundings));
         }
+        reject_whole_groups(&mut fields);
         let krate: Path = attributes
             .krate
             .map_or_else(|| parse_quote!(::session), |krate| krate.value);
@@ -177,6 +178,24 @@ impl Stored {
             timed,
             on_conflict: settle(attributes, surroundings.on_conflict),
             group: group.map(|group| surroundings.prefixed(group)),
+        }
+    }
+}
+
+/// A group fails as a whole, so what one of its fields says is said for all of them.
+fn reject_whole_groups(fields: &mut [Field]) {
+    let stored = || fields.iter().filter_map(|field| field.stored.as_ref());
+    let rejecting: Vec<String> = stored()
+        .filter(|stored| matches!(stored.on_conflict, Settle::Reject))
+        .filter_map(|stored| stored.group.clone())
+        .collect();
+    for stored in fields.iter_mut().filter_map(|field| field.stored.as_mut()) {
+        if stored
+            .group
+            .as_ref()
+            .is_some_and(|group| rejecting.contains(group))
+        {
+            stored.on_conflict = Settle::Reject;
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use session::{FilesystemStore, MemoryStore, SessionHandle, WhenFull, minutes, seconds};
+use session::testing::TestSessions;
+use session::{
+    FilesystemStore, MemoryStore, Session, SessionError, SessionHandle, WhenFull, minutes, seconds,
+};
 use session_tests::client::Client;
+use session_tests::probe::Visit;
 use session_tests::process::Process;
 use session_tests::server::ProbeServer;
 
@@ -233,13 +237,10 @@ fn sessions_are_found_and_ended_by_their_owner() {
                 .all(|info| info.owner.as_deref() == Some("alice"))
         );
         block_on(async {
-            let session: session::Session<session_tests::probe::Visit> =
-                sessions.get(alices[1].cookie()).await.expect("opened");
+            let session: Session<Visit> = sessions.get(alices[1].cookie()).await.expect("opened");
             let this: Vec<bool> = found.iter().map(|info| session.is(info)).collect();
             assert_eq!(this, [false, true, false]);
-            let data = sessions
-                .read::<session_tests::probe::Visit>(&found[0])
-                .await;
+            let data = sessions.read::<Visit>(&found[0]).await;
             let data = data.expect("read").expect("alive");
             assert_eq!(data.user.as_deref(), Some("alice"));
             // A handle of somebody else's ends nothing.
@@ -257,8 +258,7 @@ fn sessions_are_found_and_ended_by_their_owner() {
         assert!(!is_alive(&mut alices[2]));
         assert!(is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
         block_on(async {
-            let session: session::Session<session_tests::probe::Visit> =
-                sessions.get(alices[1].cookie()).await.expect("opened");
+            let session: Session<Visit> = sessions.get(alices[1].cookie()).await.expect("opened");
             assert_eq!(sessions.revoke_others(&session).await.expect("ended"), 1);
         });
         assert!(!is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
@@ -363,4 +363,60 @@ fn an_owner_has_no_more_sessions_than_allowed() {
             5
         );
     }
+}
+
+/// `on_conflict = "reject"` on the struct is said for each of its fields that says nothing else, and on
+/// one field of a group for all of them.
+#[actix_web::test]
+async fn a_struct_and_a_group_reject_as_a_whole() {
+    #[derive(Debug, Default, Session)]
+    #[session(on_conflict = "reject")]
+    struct Strict {
+        balance: i64,
+        #[session(on_conflict = "later-wins")]
+        page: String,
+        #[session(merge = session::merge::sum)]
+        views: u64,
+    }
+
+    #[derive(Debug, Default, Session)]
+    #[session(prefix = "cart")]
+    struct Grouped {
+        #[session(group = "cart", on_conflict = "reject")]
+        lines: Vec<u32>,
+        #[session(group = "cart")]
+        total: u64,
+    }
+
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Strict>(|visit| visit.set_balance(1))
+        .await;
+    let mut mine = visitor.session::<Strict>().await;
+    let mut theirs = visitor.session::<Strict>().await;
+    theirs.set_balance(2);
+    theirs.set_page(String::from("theirs"));
+    theirs.set_views(5);
+    theirs.save().await.expect("saved");
+    mine.set_page(String::from("mine"));
+    mine.set_views(1);
+    mine.save().await.expect("these two may");
+    mine.set_balance(3);
+    let rejected = mine.save().await.expect_err("this one may not");
+    assert!(matches!(rejected, SessionError::Conflict(conflict) if conflict.field == "balance"));
+    mine.refresh();
+    assert_eq!(
+        (mine.balance, mine.page.as_str(), mine.views),
+        (2, "mine", 6)
+    );
+    mine.set_balance(3);
+    mine.save().await.expect("now it may");
+
+    let mut mine = visitor.session::<Grouped>().await;
+    let mut theirs = visitor.session::<Grouped>().await;
+    theirs.set_total(7);
+    theirs.save().await.expect("saved");
+    mine.set_lines(vec![1]);
+    let rejected = mine.save().await.expect_err("its group has changed");
+    assert!(matches!(rejected, SessionError::Conflict(conflict) if conflict.field == "cart.total"));
 }

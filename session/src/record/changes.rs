@@ -478,7 +478,7 @@ mod tests {
 
     /// A counter, a group of two that must add up to nothing, one that allows no other hand, and a
     /// flash.
-    static SETTLED: [Field; 5] = [
+    static SETTLED: [Field; 7] = [
         Field::new("counter").merge(|sides| {
             let base = numbers(sides.base);
             let merged = crate::merge::sum(&base, numbers(Some(sides.mine)), numbers(sides.theirs));
@@ -488,6 +488,8 @@ mod tests {
         Field::new("minus").group("balance"),
         Field::new("alone").reject(),
         Field::new("notice").flash(),
+        Field::new("debit").group("account").reject(),
+        Field::new("credit").group("account").reject(),
     ];
 
     /// Who reads, and what is then made of what was read.
@@ -499,6 +501,8 @@ mod tests {
         Alone(i64),
         Notice(i64),
         Take,
+        Debit(i64),
+        Credit(i64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
@@ -509,6 +513,8 @@ mod tests {
             (1..99_i64).prop_map(Step::Alone),
             (1..99_i64).prop_map(Step::Notice),
             Just(Step::Take),
+            (1..99_i64).prop_map(Step::Debit),
+            (1..99_i64).prop_map(Step::Credit),
         ];
         prop::collection::vec((0..4_usize, step), 0..60)
     }
@@ -525,7 +531,7 @@ mod tests {
         fn each_field_is_settled_as_it_says(steps in steps()) {
             let mut stored = record(&BTreeMap::new());
             let mut read = vec![stored.fields.clone(); 4];
-            let (mut count, mut alone, mut notice) = (0, 0, 0);
+            let (mut count, mut alone, mut notice, mut account) = (0, 0, 0, [0, 0]);
             for (writer, step) in steps {
                 let base = read[writer].clone();
                 let held = |field: usize| numbers(base.stored(&SETTLED[field]));
@@ -545,6 +551,8 @@ mod tests {
                     Step::Alone(value) => set(3, value),
                     Step::Notice(value) => set(4, value),
                     Step::Take => set(4, 0),
+                    Step::Debit(value) => set(5, value),
+                    Step::Credit(value) => set(6, value),
                 }
                 changes.complete_groups(&SETTLED, &base);
                 if matches!(step, Step::Take) {
@@ -557,6 +565,17 @@ mod tests {
                         prop_assert_eq!(merged.is_ok(), held(3) == alone);
                         if merged.is_ok() {
                             alone = value;
+                        }
+                    }
+                    // A change of either is one of both.
+                    Step::Debit(value) | Step::Credit(value) => {
+                        let which = usize::from(matches!(step, Step::Credit(_)));
+                        let was_read = [held(5), held(6)];
+                        if value != was_read[which] {
+                            prop_assert_eq!(merged.is_ok(), was_read == account);
+                        }
+                        if merged.is_ok() && value != was_read[which] {
+                            account[which] = value;
                         }
                     }
                     Step::Count(by) => count += by,
@@ -577,6 +596,7 @@ mod tests {
                 prop_assert_eq!(now(1) + now(2), 0);
                 prop_assert_eq!(now(3), alone);
                 prop_assert_eq!(now(4), notice);
+                prop_assert_eq!([now(5), now(6)], account);
             }
         }
     }
