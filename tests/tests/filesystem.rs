@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use session::{
@@ -108,27 +108,25 @@ async fn nothing_is_readable_by_others_for_a_moment() {
         .durability(Durability::Process)
         .open()
         .expect("a store");
-    let is_done = Arc::new(AtomicBool::new(false));
+    let (is_done, seen) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let watch = {
-        let (path, is_done) = (path.clone(), Arc::clone(&is_done));
+        let (path, is_done, seen) = (path.clone(), Arc::clone(&is_done), Arc::clone(&seen));
         std::thread::spawn(move || {
-            let mut seen = std::collections::HashSet::new();
             while !is_done.load(Ordering::SeqCst) {
-                for entry in walk(&path) {
+                for entry in fs::read_dir(&path).expect("the folder") {
+                    let entry = entry.expect("an entry").path();
                     // It may be gone again.
                     let Ok(found) = fs::symlink_metadata(&entry) else {
                         continue;
                     };
                     assert_eq!(found.mode() & 0o077, 0, "{}", entry.display());
-                    if entry
-                        .extension()
-                        .is_some_and(|extension| extension == "tmp")
-                    {
-                        seen.insert(entry);
-                    }
+                    let is_temporary = entry.extension().is_some_and(|end| end == "tmp");
+                    seen.fetch_add(usize::from(is_temporary), Ordering::SeqCst);
                 }
             }
-            seen.len()
         })
     };
     let keys: Vec<StoreKey> = (0..10).map(|_| key()).collect();
@@ -137,7 +135,11 @@ async fn nothing_is_readable_by_others_for_a_moment() {
         assert_eq!(created.expect("created"), Created::Done);
     }
     let mut revision = Revision::FIRST;
-    for _ in 0..1000 {
+    // Ten thousand saves, and as many more as it takes to have seen some of them half way.
+    for round in 0..100_000 {
+        if watch.is_finished() || round >= 1000 && seen.load(Ordering::SeqCst) >= 10 {
+            break;
+        }
         for key in &keys {
             let mut next = record(2);
             next.revision = revision.next();
@@ -147,8 +149,11 @@ async fn nothing_is_readable_by_others_for_a_moment() {
         revision = revision.next();
     }
     is_done.store(true, Ordering::SeqCst);
-    let temporaries = watch.join().expect("all were private");
-    assert!(temporaries > 10, "{temporaries} temporary files seen");
+    watch.join().expect("all were private");
+    assert!(
+        seen.load(Ordering::SeqCst) >= 10,
+        "no temporary file was seen"
+    );
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {

@@ -359,7 +359,8 @@ impl<S: SessionStore> Inner<S> {
             let policy = Arc::clone(&self.policy);
             let (unsaved, refused) = (Arc::clone(unsaved), Arc::clone(&refused));
             Arc::new(move |current| {
-                if policy.timeouts.is_over(current, now) || forward::target(current).is_some() {
+                // A record that leads on is over, too.
+                if policy.timeouts.is_over(current, now) {
                     return None;
                 }
                 match policy.successor(current, &unsaved, now) {
