@@ -58,17 +58,17 @@ fn a_flash_that_is_set_meanwhile_is_not_taken() {
         std::thread::scope(|scope| {
             let slow = [(); 2].map(|()| {
                 let mut slow = probe.holding(&id);
-                scope.spawn(move || slow.get("/take?ms=400").text())
+                scope.spawn(move || slow.get("/take?ms=1200").text())
             });
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(400));
             for slow in slow {
                 assert_eq!(slow.join().expect("answered"), "old");
             }
             assert_eq!(visitor.get("/take").text(), "-");
             visitor.get("/notice/old");
             let mut slow = probe.holding(&id);
-            let slow = scope.spawn(move || slow.get("/take?ms=400").text());
-            std::thread::sleep(Duration::from_millis(150));
+            let slow = scope.spawn(move || slow.get("/take?ms=1200").text());
+            std::thread::sleep(Duration::from_millis(400));
             visitor.get("/notice/new");
             assert_eq!(slow.join().expect("answered"), "old");
             assert_eq!(visitor.get("/take").text(), "new");
@@ -182,10 +182,10 @@ fn a_rejected_change_is_a_409() {
             let slow = |path: &'static str| {
                 let mut slow = probe.holding(&id);
                 let slow = scope.spawn(move || slow.get(path));
-                std::thread::sleep(Duration::from_millis(150));
+                std::thread::sleep(Duration::from_millis(400));
                 slow
             };
-            let rejected = slow("/alone/2?ms=400");
+            let rejected = slow("/alone/2?ms=1200");
             assert_eq!(visitor.get("/alone/3").status, 200);
             let rejected = rejected.join().expect("answered");
             assert_eq!(rejected.status, 409);
@@ -194,7 +194,7 @@ fn a_rejected_change_is_a_409() {
             assert!(visitor.get("/who").text().contains("alone=3\n"));
             assert_eq!(probe.events.count("field_conflict"), 1);
             assert_eq!(probe.events.count("store_failure"), 0);
-            let told = slow("/alone/4?ms=400&save=1");
+            let told = slow("/alone/4?ms=1200&save=1");
             assert_eq!(visitor.get("/alone/5").status, 200);
             let told = told.join().expect("answered");
             assert_eq!(
@@ -202,7 +202,7 @@ fn a_rejected_change_is_a_409() {
                 (200, String::from("alone is 5"))
             );
             // What others change beside it is no conflict, and neither is the same value.
-            let beside = slow("/alone/6?ms=400");
+            let beside = slow("/alone/6?ms=1200");
             visitor.get("/set/a/beside");
             assert_eq!(beside.join().expect("answered").status, 200);
         });

@@ -128,7 +128,7 @@ fn calls(seen: &Path, server: &Process, work: impl FnOnce()) -> String {
     std::fs::read_to_string(seen).expect("a trace")
 }
 
-/// AV-3: a disk that takes two seconds for each sync holds up those who write, and nobody else.
+/// AV-3: a disk that takes four seconds for each sync holds up those who write, and nobody else.
 #[test]
 fn a_slow_disk_does_not_stall_the_others() {
     if !tools::has("strace", &["-V"]) {
@@ -137,7 +137,7 @@ fn a_slow_disk_does_not_stall_the_others() {
     let kept = tempfile::tempdir().expect("a folder");
     let server = serve(kept.path().join("sessions").to_str().expect("UTF-8"));
     let arguments = ["-o", "/dev/null", "-e", "trace=fdatasync"];
-    let arguments = [&arguments[..], &["-e", "inject=fdatasync:delay_enter=2s"]].concat();
+    let arguments = [&arguments[..], &["-e", "inject=fdatasync:delay_enter=4s"]].concat();
     let mut reader = Client::new(server.address);
     reader.get("/set/a/1");
     traced(server.id(), &arguments, || {
@@ -147,12 +147,12 @@ fn a_slow_disk_does_not_stall_the_others() {
                 .map(|_| scope.spawn(|| Client::new(server.address).get("/set/a/1").status))
                 .collect();
             std::thread::sleep(Duration::from_millis(200));
-            for _ in 0..200 {
+            for _ in 0..50 {
                 assert_eq!(reader.get("/noop").status, 200);
                 assert_eq!(reader.get("/who").status, 200);
             }
             assert!(writers.iter().all(|writer| !writer.is_finished()));
-            assert!(started.elapsed() < Duration::from_secs(2));
+            assert!(started.elapsed() < Duration::from_secs(4));
             for writer in writers {
                 // Those of one stripe wait for each other, for two seconds at the most.
                 let status = writer.join().expect("answered");
