@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::data::{Companion, Reader, SessionData, Writer};
+use crate::data::{Companion, Reader, SessionData, Version, Writer};
 use crate::record::{Changes, Field, Fields};
 use crate::slot::{OpenSlot, Phase};
 use crate::{
@@ -44,12 +44,12 @@ impl<T: SessionData> Session<T> {
     #[must_use]
     pub fn fork(slot: &OpenSlot) -> Self {
         let now = slot.manager().now();
-        let (fields, epoch, is_stored) = {
+        let (fields, epoch) = {
             let state = slot.state();
-            (state.fields(now), state.epoch, state.base.is_some())
+            (state.fields(now), state.epoch)
         };
         let (brought_up, migrated) = match T::Tracked::VERSION {
-            Some(version) => version.bring_up(is_stored, T::Tracked::FIELDS, &fields),
+            Some(version) => version.bring_up(T::Tracked::FIELDS, &fields),
             None => (None, Changes::default()),
         };
         let read = brought_up.as_ref().unwrap_or(&fields);
@@ -266,9 +266,7 @@ impl<T: SessionData> Session<T> {
         let mut writer = Writer::new(&mut changes, &self.base);
         self.tracked.overlay(&mut writer);
         writer.finish()?;
-        if !self.is_cleared {
-            changes.carry_all(&self.migrated);
-        }
+        changes.carry_all(&self.migrated);
         changes.complete_groups(T::Tracked::FIELDS, &self.base);
         if self.is_new() || changes.values().any(|(field, _)| field.needs_default()) {
             changes.note_defaults(&self.defaults());
@@ -305,6 +303,7 @@ impl<T: SessionData> Session<T> {
     fn reset(&mut self) {
         self.tracked = self.unstored();
         self.base = Fields::default();
+        self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::unstored);
     }
 
     /// The data of a session in which nothing is stored.

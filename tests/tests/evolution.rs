@@ -269,6 +269,47 @@ async fn a_migration_is_stored_with_the_next_change() {
         .await;
 }
 
+/// What this version has stored is never migrated again: not after a clear, not after a destroy, and not
+/// where another struct was the first to store something in the record.
+#[actix_web::test]
+async fn what_this_version_has_stored_is_not_migrated_again() {
+    use versions::*;
+
+    #[derive(Debug, Default, Session)]
+    #[session(prefix = "other")]
+    struct Other {
+        seen: bool,
+    }
+
+    let sessions = TestSessions::new();
+    let saved = async |session: &mut Session<Split>| {
+        session.set_first(String::from("Grace"));
+        session.save().await.expect("saved");
+        let id = session.id();
+        let again: Session<Split> = sessions
+            .manager()
+            .get(Some(id.as_str()))
+            .await
+            .expect("there");
+        assert!(!again.is_new());
+        assert_eq!(again.first, "Grace");
+    };
+    let visitor = sessions
+        .visitor::<First>(|visit| visit.set_name(String::from("Ada Lovelace")))
+        .await;
+    let mut session = visitor.session::<Split>().await;
+    session.clear();
+    saved(&mut session).await;
+    session.destroy();
+    saved(&mut session).await;
+    let visitor = sessions
+        .visitor::<Other>(|other| other.set_seen(true))
+        .await;
+    let mut session = visitor.session::<Split>().await;
+    assert!(!session.is_modified());
+    saved(&mut session).await;
+}
+
 /// An assertion that fails shows the lines that differ, and no others as different.
 #[actix_web::test]
 async fn a_session_that_is_not_as_expected_is_shown_line_by_line() {

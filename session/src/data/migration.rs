@@ -99,49 +99,61 @@ pub struct Version {
 }
 
 impl Version {
-    /// The fields of this version, if `fields` are stored and of an earlier one; and what the next
-    /// save has to write beside what the application changes.
+    /// The fields of this version, if `fields` hold some of an earlier one; and what the next save has
+    /// to write beside what the application changes.
     pub(crate) fn bring_up(
         &'static self,
-        is_stored: bool,
         known: &'static [Field],
         fields: &Fields,
     ) -> (Option<Fields>, Changes) {
-        let mut brought_up = None;
-        let mut changes = Changes::default();
         let stored = fields.stored(&self.field);
         let from = stored.and_then(|bytes| rmp_serde::from_slice::<u32>(bytes).ok());
         let from = from.unwrap_or(0);
         if from >= self.number {
-            return (None, changes);
+            return (None, Changes::default());
         }
-        if is_stored {
-            let mut migrated = fields.clone();
-            let mut migration = Migration {
-                fields: &mut migrated,
-                prefix: self.prefix,
-            };
-            if let Err(error) = (self.migrate)(from, &mut migration) {
-                tracing::error!(
-                    event = "migration_failed",
-                    from,
-                    to = self.number,
-                    error = %crate::log::chain(&error),
-                    "a session could not be migrated: it is read as it is stored"
-                );
-                return (None, changes);
-            }
-            for field in known {
-                let (before, after) = (fields.stored(field), migrated.stored(field));
-                if before != after {
-                    changes.carry(field, after.map(<[u8]>::to_vec), before.map(<[u8]>::to_vec));
-                }
-            }
-            brought_up = Some(migrated);
+        if !self.has_fields(fields) {
+            return (None, self.unstored());
         }
+        let mut migrated = fields.clone();
+        let mut migration = Migration {
+            fields: &mut migrated,
+            prefix: self.prefix,
+        };
+        if let Err(error) = (self.migrate)(from, &mut migration) {
+            tracing::error!(
+                event = "migration_failed",
+                from,
+                to = self.number,
+                error = %crate::log::chain(&error),
+                "a session could not be migrated: it is read as it is stored"
+            );
+            return (None, Changes::default());
+        }
+        let mut changes = self.unstored();
+        for field in known {
+            let (before, after) = (fields.stored(field), migrated.stored(field));
+            if before != after {
+                changes.carry(field, after.map(<[u8]>::to_vec), before.map(<[u8]>::to_vec));
+            }
+        }
+        (Some(migrated), changes)
+    }
+
+    /// What the first save of this struct has to write: that it is of this version.
+    pub(crate) fn unstored(&'static self) -> Changes {
+        let mut changes = Changes::default();
         if let Ok(number) = encode(|serializer| self.number.serialize(serializer)) {
             changes.carry(&self.field, Some(number), None);
         }
-        (brought_up, changes)
+        changes
+    }
+
+    /// Whether an earlier version has stored anything. Another struct's prefix ends in a dot.
+    fn has_fields(&self, fields: &Fields) -> bool {
+        fields.iter().any(|(name, _)| {
+            let own = name.strip_prefix(self.prefix);
+            own.is_some_and(|own| !own.contains(['.', '#']))
+        })
     }
 }

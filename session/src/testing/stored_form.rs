@@ -98,7 +98,7 @@ fn encoded<T: SessionData>(fill: impl FnOnce(&mut T::Tracked)) -> Record {
         tracked.changed_mut()[index / 64] |= 1 << (index % 64);
     }
     let mut changes = match T::Tracked::VERSION {
-        Some(version) => version.bring_up(false, &[], &nothing).1,
+        Some(version) => version.unstored(),
         None => Changes::default(),
     };
     tracked.overlay(&mut Writer::new(&mut changes, &nothing));
@@ -112,7 +112,7 @@ fn encoded<T: SessionData>(fill: impl FnOnce(&mut T::Tracked)) -> Record {
 fn problems<T: SessionData>(pinned: &Fields) -> String {
     let mut problems = String::new();
     let (brought_up, migrated) = match T::Tracked::VERSION {
-        Some(version) => version.bring_up(true, T::Tracked::FIELDS, pinned),
+        Some(version) => version.bring_up(T::Tracked::FIELDS, pinned),
         None => (None, Changes::default()),
     };
     let fields = brought_up.as_ref().unwrap_or(pinned);
