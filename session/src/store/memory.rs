@@ -1,7 +1,7 @@
 //! Records in this process's memory: for tests and for small applications that may forget.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +27,8 @@ struct Shared {
 #[derive(Default)]
 struct Held {
     records: HashMap<StoreKey, Stored>,
+    /// The keys of the sessions of each owner.
+    owners: HashMap<String, BTreeSet<StoreKey>>,
     bytes: usize,
     /// No record expires before this: spares a full store a search at every refused session.
     earliest_expiry: Timestamp,
@@ -79,8 +81,13 @@ impl MemoryStore {
                 return Err(self.full());
             }
         }
-        held.bytes = held.bytes_without(key) + size;
+        held.remove(key);
+        held.bytes += size;
         held.earliest_expiry = held.earliest_expiry.min(record.expires);
+        if let Some(owner) = &record.owner {
+            let keys = held.owners.entry(owner.clone()).or_default();
+            keys.insert(key.clone());
+        }
         held.records.insert(key.clone(), Stored { record, size });
         Ok(())
     }
@@ -167,27 +174,37 @@ impl Held {
     }
 
     fn remove(&mut self, key: &StoreKey) {
-        if let Some(stored) = self.records.remove(key) {
-            self.bytes -= stored.size;
+        let Some(stored) = self.records.remove(key) else {
+            return;
+        };
+        self.bytes -= stored.size;
+        let Some(owner) = stored.record.owner else {
+            return;
+        };
+        if let Some(keys) = self.owners.get_mut(&owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owners.remove(&owner);
+            }
         }
     }
 
     fn remove_expired(&mut self, now: Timestamp) -> u64 {
         let before = self.records.len();
-        self.records
-            .retain(|_, stored| !stored.record.is_expired(now));
-        self.bytes = self.records.values().map(|stored| stored.size).sum();
+        let expired = self.records.iter();
+        let expired = expired.filter(|(_, stored)| stored.record.is_expired(now));
+        let expired: Vec<StoreKey> = expired.map(|(key, _)| key.clone()).collect();
+        for key in &expired {
+            self.remove(key);
+        }
         let expiries = self.records.values().map(|stored| stored.record.expires);
         self.earliest_expiry = expiries.min().unwrap_or(Timestamp::MAX);
         (before - self.records.len()) as u64
     }
 
-    fn listing<'a>(&'a self, wanted: impl Fn(&Record) -> bool + 'a) -> Listing {
-        self.records
-            .iter()
-            .filter(|(_, stored)| wanted(&stored.record))
-            .map(|(key, stored)| SessionInfo::new(key.clone(), &stored.record, stored.size as u64))
-            .collect()
+    fn info(&self, key: &StoreKey) -> Option<SessionInfo> {
+        let Stored { record, size } = self.records.get(key)?;
+        Some(SessionInfo::new(key.clone(), record, *size as u64))
     }
 }
 
@@ -269,12 +286,17 @@ impl SessionStore for MemoryStore {
     }
 
     fn list(&self) -> Listing {
-        self.held().listing(|_| true)
+        let held = self.held();
+        held.records
+            .keys()
+            .filter_map(|key| held.info(key))
+            .collect()
     }
 
     fn find(&self, owner: &str) -> Listing {
-        self.held()
-            .listing(|record| record.owner.as_deref() == Some(owner))
+        let held = self.held();
+        let keys = held.owners.get(owner).into_iter().flatten();
+        keys.filter_map(|key| held.info(key)).collect()
     }
 
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
