@@ -420,3 +420,71 @@ async fn a_struct_and_a_group_reject_as_a_whole() {
     let rejected = mine.save().await.expect_err("its group has changed");
     assert!(matches!(rejected, SessionError::Conflict(conflict) if conflict.field == "cart.total"));
 }
+
+/// A flash that was taken is not shown again by another process, nor after a restart; one that was not
+/// is.
+#[test]
+fn a_flash_outlives_a_restart_only_until_it_is_taken() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().join("sessions");
+    let serve = || Process::start(Command::new(env!("CARGO_BIN_EXE_probe")).arg(&folder));
+    let first = serve();
+    let mut visitor = Client::new(first.address);
+    visitor.get("/notice/hello");
+    let id = visitor.id();
+    drop(first);
+    let second = serve();
+    assert_eq!(
+        Client::holding(second.address, &id).get("/take").text(),
+        "hello"
+    );
+    drop(second);
+    let third = serve();
+    assert_eq!(Client::holding(third.address, &id).get("/take").text(), "-");
+}
+
+/// LC-1, LC-2: any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
+/// several in one request renew it once; the same value again does not.
+#[actix_web::test]
+async fn any_change_of_a_rotate_field_renews_the_id_once() {
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_a(String::from("kept")))
+        .await;
+    let mut session = visitor.session::<Visit>().await;
+    let changes: [(&str, bool, fn(&mut Session<Visit>)); 6] = [
+        ("signed in", true, |session| {
+            session.set_user(Some(String::from("alice")));
+            session.set_role(Some(String::from("clerk")));
+        }),
+        ("the same again", false, |session| {
+            session.set_user(Some(String::from("alice")));
+            session.set_b(String::from("changed"));
+        }),
+        ("looked at", false, |session| {
+            let _ = session.user_mut();
+        }),
+        ("through `_mut`", true, |session| {
+            session.role_mut().get_or_insert_default().push('s');
+        }),
+        ("taken back", true, |session| {
+            session.role_mut().take();
+        }),
+        ("signed out", true, |session| session.set_user(None)),
+    ];
+    for (what, renews, change) in changes {
+        let before = session.id();
+        change(&mut session);
+        session.save().await.expect("saved");
+        assert_eq!(session.id() != before, renews, "{what}");
+        if renews {
+            let old = sessions.manager().get::<Visit>(Some(before.as_str())).await;
+            assert!(
+                old.expect("opened").is_new(),
+                "{what}: the old id is worthless"
+            );
+        }
+        assert_eq!(sessions.manager().store().len(), 1, "{what}");
+    }
+    assert_eq!(session.a, "kept");
+}
