@@ -447,12 +447,13 @@ fn a_flash_outlives_a_restart_only_until_it_is_taken() {
 /// several in one request renew it once; the same value again does not.
 #[actix_web::test]
 async fn any_change_of_a_rotate_field_renews_the_id_once() {
+    type Change = fn(&mut Session<Visit>);
     let sessions = TestSessions::new();
     let visitor = sessions
         .visitor::<Visit>(|visit| visit.set_a(String::from("kept")))
         .await;
     let mut session = visitor.session::<Visit>().await;
-    let changes: [(&str, bool, fn(&mut Session<Visit>)); 6] = [
+    let changes: [(&str, bool, Change); 6] = [
         ("signed in", true, |session| {
             session.set_user(Some(String::from("alice")));
             session.set_role(Some(String::from("clerk")));
