@@ -367,6 +367,23 @@ async fn planted_objects_are_neither_followed_nor_read() {
     }
 }
 
+/// SR-4 [gate]: what is set aside under one key in quick succession does not take each other's place.
+#[tokio::test]
+async fn nothing_that_is_set_aside_is_lost_to_the_next() {
+    let (_kept, path, store) = store();
+    let key = key();
+    let rubbish: Vec<Vec<u8>> = (0..300)
+        .map(|n| format!("rubbish {n:03}").into_bytes())
+        .collect();
+    for bytes in &rubbish {
+        fs::write(file(&path, &key), bytes).expect("written");
+        assert!(store.load(&key).await.is_err());
+    }
+    let mut found = quarantined(&path);
+    found.sort();
+    assert_eq!(found, rubbish);
+}
+
 /// SR-1 [gate]: a record is data. What other libraries store as a program to be run, a pickle here, is
 /// bytes that cannot be read, and is set aside.
 #[tokio::test]
