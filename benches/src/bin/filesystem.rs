@@ -71,7 +71,11 @@ fn main() {
         let manager = SessionManager::builder(store).build();
         let ids: Vec<String> = runtime.block_on(async {
             let mut ids = Vec::new();
-            let count = if durability == Durability::Process { sessions } else { 100 };
+            let count = if durability == Durability::Process {
+                sessions
+            } else {
+                100
+            };
             for _ in 0..count {
                 let mut session: Session<Visit> = manager.create().expect("an id");
                 fill(&mut session);
@@ -108,7 +112,9 @@ fn main() {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let file = openat(&folder, name, flags, Mode::empty()).expect("opened");
             let mut bytes = Vec::with_capacity(1024);
-            std::fs::File::from(file).read_to_end(&mut bytes).expect("read");
+            std::fs::File::from(file)
+                .read_to_end(&mut bytes)
+                .expect("read");
             bytes
         };
         let (mut a, mut b, mut c) = (0, 0, 0);
@@ -151,42 +157,53 @@ fn main() {
             Mode::RUSR | Mode::WUSR,
         )
         .expect("a lock");
-        let (rounds, turn) = if durability == Durability::Process { (200, 50) } else { (50, 10) };
+        let (rounds, turn) = if durability == Durability::Process {
+            (200, 50)
+        } else {
+            (50, 10)
+        };
         let mut d = 0;
         compare(
             &format!("save, {durability:?}, {} sessions", names.len()),
             rounds,
             turn,
             vec![
-                Contender::new("bare flock, read, O_EXCL create, write, (syncs,) rename", || {
-                    c = (c + 7919) % names.len();
-                    let name = &names[c];
-                    while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {}
-                    let bytes = read(name);
-                    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                    let file = openat(&folder, "bare.tmp", flags, Mode::RUSR | Mode::WUSR)
-                        .expect("created");
-                    let mut file = std::fs::File::from(file);
-                    file.write_all(&bytes).expect("written");
-                    if durability != Durability::Process {
-                        file.sync_data().expect("synced");
-                    }
-                    drop(file);
-                    renameat(&folder, "bare.tmp", &folder, name.as_str()).expect("renamed");
-                    if durability == Durability::Durable {
-                        rustix::fs::fsync(&folder).expect("synced");
-                    }
-                    flock(&lock, FlockOperation::Unlock).expect("unlocked");
-                }),
-                Contender::new("SessionManager::get + set + save, both hops included", || {
-                    d = (d + 7919) % ids.len();
-                    runtime.block_on(async {
-                        let mut session: Session<Visit> =
-                            manager.get(Some(&ids[d])).await.expect("opened");
-                        *session.views_mut() += 1;
-                        session.save().await.expect("saved");
-                    });
-                }),
+                Contender::new(
+                    "bare flock, read, O_EXCL create, write, (syncs,) rename",
+                    || {
+                        c = (c + 7919) % names.len();
+                        let name = &names[c];
+                        while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {}
+                        let bytes = read(name);
+                        let flags =
+                            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                        let file = openat(&folder, "bare.tmp", flags, Mode::RUSR | Mode::WUSR)
+                            .expect("created");
+                        let mut file = std::fs::File::from(file);
+                        file.write_all(&bytes).expect("written");
+                        if durability != Durability::Process {
+                            file.sync_data().expect("synced");
+                        }
+                        drop(file);
+                        renameat(&folder, "bare.tmp", &folder, name.as_str()).expect("renamed");
+                        if durability == Durability::Durable {
+                            rustix::fs::fsync(&folder).expect("synced");
+                        }
+                        flock(&lock, FlockOperation::Unlock).expect("unlocked");
+                    },
+                ),
+                Contender::new(
+                    "SessionManager::get + set + save, both hops included",
+                    || {
+                        d = (d + 7919) % ids.len();
+                        runtime.block_on(async {
+                            let mut session: Session<Visit> =
+                                manager.get(Some(&ids[d])).await.expect("opened");
+                            *session.views_mut() += 1;
+                            session.save().await.expect("saved");
+                        });
+                    },
+                ),
             ],
         );
     }
