@@ -1,4 +1,4 @@
-//! What a setter costs: `objdump -d --no-show-raw-insn target/release/setter | grep -A8 '<.*set_'`.
+//! What a setter costs: `objdump -d --no-show-raw-insn target/release/setter | grep -A3 'set_\(in\|through\)_a'`.
 
 use session::{MemoryStore, Session, SessionManager};
 
