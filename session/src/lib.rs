@@ -71,7 +71,7 @@ pub use cookie::{CookieSettings, SameSite};
 pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
 pub use error::SessionError;
 pub use id::{GenerateError, SessionId, StoreKey};
-pub use manager::{SessionManager, SessionManagerBuilder, WhenFull, WhenGone};
+pub use manager::{SessionManager, SessionManagerBuilder, Snapshot, WhenFull, WhenGone};
 pub use record::{
     Changes, DecodeError, FORMAT_VERSION, FieldConflict, Fields, MAX_ENCODED_LENGTH, Record,
     Revision, TooLarge,

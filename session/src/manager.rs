@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use builder::Policy;
 pub use builder::{SessionManagerBuilder, WhenGone};
-pub use owners::WhenFull;
+pub use owners::{Snapshot, WhenFull};
 
 use crate::data::SessionData;
 use crate::record::Record;

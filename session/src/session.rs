@@ -120,9 +120,11 @@ impl<T: SessionData> Session<T> {
     /// Marks every field as changed, and has the session saved even when none turns out to be.
     ///
     /// For what the setters cannot see: a field changed through a `Cell`, or a new session
-    /// that shall be stored although it holds nothing but defaults.
+    /// that shall be stored although it holds nothing but defaults. Fields with a `ttl` are left out:
+    /// they last from when they were set.
     pub fn mark_modified(&mut self) {
-        for index in 0..T::Tracked::FIELDS.len() {
+        let fields = T::Tracked::FIELDS.iter().enumerate();
+        for (index, _) in fields.filter(|(_, field)| field.ttl.is_none()) {
             self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
         }
         self.slot.state().pending.is_forced = true;

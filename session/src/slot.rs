@@ -151,6 +151,14 @@ impl OpenSlot {
         Ok(state.cookie_change(|record| self.0.manager.cookie_max_age(record)))
     }
 
+    /// What the response must do to the client's cookie when a commit has failed: an earlier save of the
+    /// same request may have given the session an id that the client must learn.
+    #[must_use]
+    pub fn cookie_change(&self) -> CookieChange {
+        let mut state = self.state();
+        state.cookie_change(|record| self.0.manager.cookie_max_age(record))
+    }
+
     pub(crate) fn manager(&self) -> &dyn Manage {
         &*self.0.manager
     }

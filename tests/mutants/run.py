@@ -96,7 +96,7 @@ MUTANTS = [
     ("merge: the later save wins", "session/src/record/changes.rs", "merged.map_or_else(mine, |merged| Settled::Value(Some(merged)))", "{ let _ = merged; mine() }", [*HTTP, "fields", "a_merged_counter"]),
     ("group: each field for itself", "session/src/record/changes.rs", "Some(group) => groups.contains(&group),", "Some(_) => change.is_effective(base),", [*HTTP, "fields", "never_a_mix"]),
     ("on_conflict: never", "session/src/record/changes.rs", "(OnConflict::Reject, _) => Settled::Rejected,", "(OnConflict::Reject, _) => mine(),", [*HTTP, "fields", "a_rejected_change"]),
-    ("on_conflict: a rejected change is tried again", "session/src/manager/commit.rs", "self.rejected(slot, epoch, conflict).await;", "let _ = conflict;", [*HTTP, "fields", "a_rejected_change"]),
+    ("on_conflict: a rejected change is tried again", "session/src/manager/commit.rs", "self.rejected(slot, epoch, conflict, now).await;", "let _ = conflict;", [*HTTP, "fields", "a_rejected_change"]),
     ("index: no hint", "session/src/store/filesystem/files.rs", "self.note_owner(key, None, record.owner.as_deref(), \"create\")?;", "", [*HTTP, "fields", "found_and_ended"]),
     ("index: hints are believed", "session/src/store/filesystem/index.rs", "if found.record.owner.as_deref() == Some(owner) => {", "=> {", [*UNIT, "outdated_note"]),
     ("index: the hint comes after the record", "session/src/store/filesystem/files.rs", "self.note_owner(key, before, owner, operation)?;\n        match self.put(guard, key, bytes, D::rename, operation) {\n            Ok(()) => Ok(()),", "match self.put(guard, key, bytes, D::rename, operation) {\n            Ok(()) => self.note_owner(key, before, owner, operation),", [*UNIT, "a_power_cut"]),

@@ -310,6 +310,26 @@ async fn what_this_version_has_stored_is_not_migrated_again() {
     saved(&mut session).await;
 }
 
+/// Promise 2: what a migration carries along does not take the place of what another request has set.
+#[actix_web::test]
+async fn a_migration_overwrites_nothing_that_was_set_meanwhile() {
+    use versions::*;
+
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<First>(|visit| visit.set_name(String::from("Ada Lovelace")))
+        .await;
+    let mut slow = visitor.session::<Split>().await;
+    let mut fast = visitor.session::<Split>().await;
+    fast.set_last(String::from("Byron"));
+    fast.save().await.expect("saved");
+    slow.cart_mut().push(7);
+    slow.save().await.expect("saved");
+    let seen = visitor.session::<Split>().await;
+    assert_eq!((seen.first.as_str(), seen.last.as_str()), ("Ada", "Byron"));
+    assert_eq!(seen.cart, [7]);
+}
+
 /// An assertion that fails shows the lines that differ, and no others as different.
 #[actix_web::test]
 async fn a_session_that_is_not_as_expected_is_shown_line_by_line() {

@@ -489,3 +489,83 @@ async fn any_change_of_a_rotate_field_renews_the_id_once() {
     }
     assert_eq!(session.a, "kept");
 }
+
+/// Setting a `rotate` field of an anonymous session to nothing changes nothing: neither the id nor the
+/// absolute timeout.
+#[actix_web::test]
+async fn signing_out_whoever_is_not_signed_in_changes_nothing() {
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_a(String::from("kept")))
+        .await;
+    sessions.clock().advance(minutes(1));
+    let mut session = visitor.session::<Visit>().await;
+    let (id, began) = (session.id(), session.created_at());
+    session.set_user(None);
+    session.set_b(String::from("changed"));
+    session.save().await.expect("saved");
+    assert_eq!((session.id(), session.created_at()), (id, began));
+}
+
+/// A session that is signed in anew does not count against itself.
+#[actix_web::test]
+async fn a_session_does_not_count_against_itself() {
+    for when_full in [WhenFull::EndOldest, WhenFull::RefuseNewest] {
+        let sessions = TestSessions::with(|builder| builder.max_sessions_per_owner(1, when_full));
+        let visitor = sessions
+            .visitor::<Visit>(|visit| visit.set_user(Some(String::from("alice"))))
+            .await;
+        sessions.clock().advance(seconds(1));
+        let mut session = visitor.session::<Visit>().await;
+        session.clear();
+        session.set_user(Some(String::from("alice")));
+        session.save().await.expect("saved");
+        assert_eq!(
+            sessions.manager().find("alice").await.expect("found").len(),
+            1
+        );
+        assert_eq!(sessions.manager().store().len(), 1);
+    }
+}
+
+/// A request whose id another one has just renewed by time is the same session: it keeps it when all
+/// others are revoked, does not hand out the old id again, and sees a conflict as any other does.
+#[actix_web::test]
+async fn a_request_with_the_renewed_id_is_of_the_same_session() {
+    let sessions = TestSessions::with(|builder| {
+        builder
+            .renew_interval(minutes(10))
+            .persistent_timeouts(minutes(60), minutes(600))
+    });
+    let manager = sessions.manager();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| {
+            visit.set_user(Some(String::from("alice")));
+            visit.set_alone(1);
+        })
+        .await;
+    let mut first = visitor.session::<Visit>().await;
+    first.persist_for(minutes(60));
+    first.save().await.expect("saved");
+    sessions.clock().advance(minutes(10));
+    let mut slow = visitor.session::<Visit>().await;
+    let mut fast = visitor.session::<Visit>().await;
+    fast.set_alone(2);
+    let change = manager.save_if_modified(&mut fast).await.expect("saved");
+    assert!(matches!(change, session::CookieChange::Set { .. }));
+    assert_eq!(manager.revoke_others(&slow).await.expect("asked"), 0);
+    slow.set_a(String::from("late"));
+    let change = manager.save_if_modified(&mut slow).await.expect("saved");
+    assert_eq!(change, session::CookieChange::Keep);
+    let mut late = visitor.session::<Visit>().await;
+    assert_eq!((late.alone, late.a.as_str()), (2, "late"));
+    // A conflict shows what is stored, not what leads there.
+    fast.set_alone(3);
+    fast.save().await.expect("saved");
+    late.set_alone(4);
+    assert!(matches!(late.save().await, Err(SessionError::Conflict(_))));
+    late.refresh();
+    assert_eq!(late.alone, 3);
+    late.set_alone(4);
+    assert_eq!(late.save().await.expect("saved"), session::Saved::Written);
+}

@@ -278,7 +278,13 @@ async fn commit<B>(
     }
     let headers = match headers(&open, &slot, options).await {
         Ok(headers) => headers,
-        Err(failed) => return Err(failed.into()),
+        Err(failed) => {
+            let error = failed.into();
+            return Err(match earned(&open, &slot) {
+                Some(headers) => WithHeaders { error, headers }.into(),
+                None => error,
+            });
+        }
     };
     match result {
         Ok(mut response) => {
@@ -287,6 +293,13 @@ async fn commit<B>(
         }
         Err(error) => Err(WithHeaders { error, headers }.into()),
     }
+}
+
+/// The cookie that an earlier save of the request has made necessary, although the last one has failed.
+fn earned(open: &OpenSlot, slot: &Slot) -> Option<Headers> {
+    let header = open.cookie_change().header(slot.cookie()).ok()??;
+    let value = HeaderValue::try_from(header).ok()?;
+    Some(Headers::with_cookie(slot.cookie().name(), value, false))
 }
 
 fn is_discarded(status: StatusCode, on_server_error: OnServerError) -> bool {

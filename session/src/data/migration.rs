@@ -130,7 +130,11 @@ impl Version {
             );
             return (None, Changes::default());
         }
-        let mut changes = self.unstored();
+        let mut changes = Changes::default();
+        if let Ok(number) = encode(|serializer| self.number.serialize(serializer)) {
+            let stored = stored.map(<[u8]>::to_vec);
+            changes.carry(&self.field, Some(number), stored);
+        }
         for field in known {
             let (before, after) = (fields.stored(field), migrated.stored(field));
             if before != after {

@@ -41,7 +41,7 @@ impl<S: SessionStore> Inner<S> {
         };
         let saved = self.carry_out(slot, epoch, plan, now).await;
         if let Err(SessionError::Conflict(conflict)) = &saved {
-            self.rejected(slot, epoch, conflict).await;
+            self.rejected(slot, epoch, conflict, now).await;
         }
         Ok(match saved? {
             Saved::Unchanged if has_deleted => Saved::Written,
@@ -107,7 +107,13 @@ impl<S: SessionStore> Inner<S> {
 
     /// Drops changes that must not be made to what others have stored meanwhile; what the session is
     /// forked from next is that.
-    async fn rejected(&self, slot: &OpenSlot, epoch: u32, conflict: &FieldConflict) {
+    async fn rejected(
+        &self,
+        slot: &OpenSlot,
+        epoch: u32,
+        conflict: &FieldConflict,
+        now: Timestamp,
+    ) {
         let key = {
             let state = slot.state();
             state.key(self.policy.cookie.name())
@@ -120,11 +126,25 @@ impl<S: SessionStore> Inner<S> {
              concurrent change"
         );
         // Where it cannot be read, the next save is told so.
-        let latest = self.store.load(&key).await.ok().flatten();
+        let latest = match self.store.load(&key).await {
+            Ok(Some(record)) => self.follow(key.clone(), record, now).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         let mut state = slot.state();
-        if state.epoch == epoch {
-            state.discard();
-            state.base = latest.or(state.base.take());
+        if state.epoch != epoch {
+            return;
+        }
+        state.discard();
+        match latest {
+            Ok(Some((stored_at, record))) => {
+                if stored_at != key {
+                    state.renewed_key = Some(stored_at);
+                }
+                state.base = Some(record);
+            }
+            Ok(None) => state.end(),
+            Err(_) => {}
         }
     }
 
@@ -153,9 +173,11 @@ impl<S: SessionStore> Inner<S> {
     async fn end(&self, key: &StoreKey) -> Result<(), StoreError> {
         let mut next = self.policy.renew_interval.map(|_| key.clone());
         while let Some(key) = next.take() {
-            // What cannot be read is deleted below, or has been set aside.
-            let Ok(Some(record)) = self.store.load(&key).await else {
-                break;
+            let record = match self.store.load(&key).await {
+                Ok(Some(record)) => record,
+                // What cannot be read is deleted below, or has been set aside.
+                Ok(None) | Err(StoreError::Unreadable(_)) => break,
+                Err(error) => return Err(error),
             };
             if let Some(target) = forward::target(&record) {
                 next = Some(target);
@@ -317,7 +339,7 @@ impl<S: SessionStore> Inner<S> {
             return Ok(());
         }
         let key = self.key(id);
-        let held = self.hold_to_limit(&key, record).await;
+        let held = self.hold_to_limit(&key, record, None).await;
         if held.is_err() {
             let _ = self.store.delete(&key, None).await?;
         }

@@ -1,9 +1,10 @@
 //! The sessions of one owner: finding them, ending them, and holding them to a number.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::ops::Deref;
 
 use super::{Inner, SessionManager};
-use crate::data::{Reader, SessionData};
+use crate::data::{Companion as _, Reader, SessionData};
 use crate::log::{chain, correlation};
 use crate::record::Record;
 use crate::store::Listing;
@@ -32,6 +33,26 @@ pub enum WhenFull {
     RefuseNewest,
 }
 
+/// What a session held when it was looked at: to be read, and no more.
+pub struct Snapshot<T: SessionData>(T::Tracked);
+
+impl<T: SessionData> Deref for Snapshot<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Snapshot<T>
+where
+    T::Tracked: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Snapshot").field(&self.0).finish()
+    }
+}
+
 impl<S: SessionStore> SessionManager<S> {
     /// The live sessions of `owner`: of whom the field marked `index` names. The one that was used
     /// last comes first.
@@ -53,13 +74,13 @@ impl<S: SessionStore> SessionManager<S> {
     pub async fn read<T: SessionData>(
         &self,
         info: &SessionInfo,
-    ) -> Result<Option<T::Tracked>, StoreError> {
+    ) -> Result<Option<Snapshot<T>>, StoreError> {
         let now = self.0.clock.now();
         let record = self.0.store.load(&info.key).await?;
         let live = record.filter(|record| !self.0.policy.timeouts.is_over(record, now));
         Ok(live.map(|mut record| {
             record.fields.expire(now);
-            crate::data::Companion::fork(&mut Reader::new(&record.fields, now))
+            Snapshot(T::Tracked::fork(&mut Reader::new(&record.fields, now)))
         }))
     }
 
@@ -106,7 +127,14 @@ impl<S: SessionStore> SessionManager<S> {
     ) -> Result<u64, StoreError> {
         match session.stored_owner() {
             Some(owner) => {
+                // Another request of the page may have renewed the id by time.
                 let key = session.stored_key();
+                let now = self.0.clock.now();
+                let stored = match self.0.store.load(&key).await? {
+                    Some(record) => self.0.follow(key.clone(), record, now).await?,
+                    None => None,
+                };
+                let key = stored.map_or(key, |(key, _)| key);
                 self.0.revoke_except(&owner, Some(&key)).await
             }
             None => Ok(0),
@@ -162,7 +190,8 @@ impl<S: SessionStore> Inner<S> {
         Ok(revoked)
     }
 
-    /// Holds the owner of the session that has just been stored under `key` to the limit.
+    /// Holds the owner of the session that has just been stored under `key` to the limit; the record
+    /// that it is about to replace does not count.
     ///
     /// Everybody counts after having stored, and everybody agrees on the order, so whoever counts
     /// last sees all and leaves just as many as are allowed. Where sign-ins race, one that was let in
@@ -171,14 +200,15 @@ impl<S: SessionStore> Inner<S> {
         &self,
         key: &StoreKey,
         record: &Record,
+        replaced: Option<&StoreKey>,
     ) -> Result<(), SessionError> {
         let (Some(limit), Some(owner)) = (self.policy.owner_limit, &record.owner) else {
             return Ok(());
         };
         // Looked at twice: a session that is just being renewed is there twice for a moment.
         let (once, again) = (
-            self.beyond(owner, limit).await?,
-            self.beyond(owner, limit).await?,
+            self.beyond(owner, limit, replaced).await?,
+            self.beyond(owner, limit, replaced).await?,
         );
         let mut is_refused = false;
         for beyond in again.iter().filter(|beyond| once.contains(beyond)) {
@@ -195,8 +225,14 @@ impl<S: SessionStore> Inner<S> {
         Ok(())
     }
 
-    async fn beyond(&self, owner: &str, limit: OwnerLimit) -> Result<Vec<StoreKey>, StoreError> {
+    async fn beyond(
+        &self,
+        owner: &str,
+        limit: OwnerLimit,
+        replaced: Option<&StoreKey>,
+    ) -> Result<Vec<StoreKey>, StoreError> {
         let mut live = self.live_of(owner).await?;
+        live.retain(|info| Some(&info.key) != replaced);
         live.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
         if limit.when_full == WhenFull::EndOldest {
             live.reverse();

@@ -76,11 +76,17 @@ impl<S: SessionStore> Inner<S> {
             return Err(StoreError::Conflict { attempts: 1 }.into());
         }
         let finished = match unsaved.changes.owner() {
-            Some(_) => self.hold_to_limit(&rotation.new_key, &record).await,
+            Some(_) => {
+                self.hold_to_limit(&rotation.new_key, &record, Some(old_key))
+                    .await
+            }
             None => Ok(()),
         };
         let finished = match finished {
-            Ok(()) => self.close_old(&mut rotation, base, record).await,
+            Ok(()) => {
+                let closed = self.close_old(&mut rotation, base, record).await;
+                self.despite_error(&rotation, closed).await?
+            }
             Err(error) => Err(error),
         };
         if let Ok(Closed::Done(record)) = finished {
@@ -105,6 +111,40 @@ impl<S: SessionStore> Inner<S> {
             Closed::ByAnother => Rotated::ByAnother,
             Closed::Done(_) | Closed::Gone => Rotated::Gone,
         })
+    }
+
+    /// Where closing the old record has failed, it may be closed all the same: a delete may be carried out
+    /// and not be durable, or its answer be lost. The new record is then all there is of the session.
+    async fn despite_error(
+        &self,
+        rotation: &Rotation<'_>,
+        closed: Result<Closed, SessionError>,
+    ) -> Result<Result<Closed, SessionError>, SessionError> {
+        let Err(error) = closed else {
+            return Ok(closed);
+        };
+        if !matches!(error, SessionError::Store(_)) {
+            return Ok(Err(error));
+        }
+        match self.store.load(&rotation.old_key).await {
+            Ok(Some(old)) if forward::target(&old).as_ref() != Some(&rotation.new_key) => {
+                Ok(Err(error))
+            }
+            Ok(_) => match self.store.load(&rotation.new_key).await? {
+                Some(record) => {
+                    tracing::error!(
+                        event = "store_failure",
+                        session = %correlation(&rotation.old_key),
+                        error = %chain(&error),
+                        "a session got a new id, but the end of its old one may not be durable"
+                    );
+                    Ok(Ok(Closed::Done(record)))
+                }
+                None => Ok(Err(error)),
+            },
+            // Nobody knows: neither of them is touched.
+            Err(_) => Err(error),
+        }
     }
 
     /// The record under the new id, when `latest` is the one under the old.

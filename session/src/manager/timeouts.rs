@@ -95,5 +95,8 @@ pub(super) fn rebased(record: &Record, now: Timestamp) -> Option<Record> {
     rebased.created = now - record.last_seen.since(record.created);
     rebased.last_seen = now;
     rebased.expires = now + record.expires.since(record.last_seen);
+    rebased
+        .fields
+        .move_deadlines(|deadline| now + deadline.since(record.last_seen));
     Some(rebased)
 }

@@ -253,8 +253,13 @@ impl Change {
     /// `theirs` is what is there now, which is what was read unless others have changed it.
     fn settle(&self, theirs: Option<&[u8]>) -> Settled {
         let mine = || Settled::Value(self.value.clone());
-        if !self.field.needs_base() || theirs == self.base.as_deref() {
+        let is_carried = !self.is_set && self.field.group.is_none();
+        if theirs == self.base.as_deref() || !(is_carried || self.field.needs_base()) {
             return mine();
+        }
+        if is_carried {
+            // Nobody has set it here, and somebody has elsewhere.
+            return Settled::Theirs;
         }
         match (self.field.on_conflict, &self.value) {
             (OnConflict::Reject, _) => Settled::Rejected,
@@ -275,9 +280,12 @@ impl Change {
     /// Whether it makes a difference to what was read.
     fn is_effective(&self, base: &Fields) -> bool {
         let value = self.value.as_deref();
+        if self.is_set && self.is_default && base.stored(self.field).is_none() {
+            return false;
+        }
         if self.field.ttl.is_some() && self.is_set {
             // Setting it anew lets it last anew.
-            return !(self.is_default && base.stored(self.field).is_none());
+            return true;
         }
         if self.field.needs_base() {
             return value != self.base.as_deref();

@@ -114,7 +114,7 @@ impl Field {
 
     /// Whether a save has to know what the field's default is.
     pub(crate) fn needs_default(&self) -> bool {
-        self.flash || self.ttl.is_some()
+        self.flash || self.rotate || self.ttl.is_some()
     }
 
     /// The name and the former names.

@@ -51,6 +51,32 @@ impl Fields {
                 self.entries.insert(index, entry);
             }
         }
+        self.compact();
+    }
+
+    /// Lets go of what has been replaced, once that is most of the buffer: a record that is kept in
+    /// memory and saved again and again must not grow.
+    fn compact(&mut self) {
+        let live = |entry: &Entry| entry.name.len() + entry.value.len();
+        let live: usize = self.entries.iter().map(live).sum();
+        if self.buffer.len() <= 2 * live + 1024 {
+            return;
+        }
+        let old = std::mem::replace(&mut self.buffer, Vec::with_capacity(live));
+        for entry in &mut self.entries {
+            for range in [&mut entry.name, &mut entry.value] {
+                let start = self.buffer.len();
+                self.buffer.extend_from_slice(&old[range.clone()]);
+                *range = start..self.buffer.len();
+            }
+        }
+    }
+
+    /// Gives every deadline another moment.
+    pub(crate) fn move_deadlines(&mut self, to: impl Fn(Timestamp) -> Timestamp) {
+        for entry in &mut self.entries {
+            entry.expires = entry.expires.map(&to);
+        }
     }
 
     /// Takes a field away; false when there was none.
@@ -201,4 +227,23 @@ pub struct TooLarge {
     pub length: usize,
     /// How many it may take.
     pub limit: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is replaced again and again leaves no more than a bounded rest behind.
+    #[test]
+    fn replacing_a_value_does_not_grow_the_buffer() {
+        let mut fields = Fields::default();
+        fields.set("kept", b"\xa4kept");
+        for round in 0..4000_usize {
+            let value = [&b"\xc5\x10\x00"[..], &[b"ab"[round % 2]; 4096]].concat();
+            fields.set("big", &value);
+            assert_eq!(fields.get("big"), Some(&value[..]));
+            assert!(fields.buffer.len() < 3 * 4200, "{}", fields.buffer.len());
+        }
+        assert_eq!(fields.get("kept"), Some(&b"\xa4kept"[..]));
+    }
 }

@@ -179,6 +179,8 @@ impl State {
         max_age: impl FnOnce(&Record) -> Option<Duration>,
     ) -> CookieChange {
         let change = match &self.base {
+            // The request that renewed the id tells the client; what this one knows is the old one.
+            Some(_) if self.renewed_key.is_some() => CookieChange::Keep,
             Some(base) if self.refresh_cookie || self.client_id.as_ref() != Some(&self.id) => {
                 self.client_id = Some(self.id.clone());
                 CookieChange::Set {

@@ -36,9 +36,9 @@ pub(super) trait Disk: Send + Sync + 'static {
     /// Waits until the names in the folder are on the disk.
     fn sync_folder(&self) -> io::Result<()>;
 
-    /// Notes that there may be a session of `owner` under `key`; with `sync`, waits until that is on
-    /// the disk.
-    fn note(&self, owner: &OwnerName, key: &StoreKey, sync: bool) -> io::Result<()>;
+    /// Notes that there may be a session of `owner` under `key`, and waits until that is on the disk:
+    /// whoever revokes all sessions must find it.
+    fn note(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()>;
 
     /// Takes such a note away.
     fn forget(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()>;

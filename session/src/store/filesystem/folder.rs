@@ -142,7 +142,7 @@ impl Disk for Folder {
         )?)
     }
 
-    fn note(&self, owner: &OwnerName, key: &StoreKey, sync: bool) -> io::Result<()> {
+    fn note(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
         // Whoever takes the last note of an owner away takes the folder away, too.
         for _ in 0..NOTE_ATTEMPTS {
             match rustix::fs::mkdirat(&self.owners, owner.as_str(), Mode::RWXU) {
@@ -157,11 +157,10 @@ impl Disk for Folder {
             let flags = OFlags::WRONLY | OFlags::CREATE | GUARDED;
             let open = || rustix::fs::openat(&folder, key.as_str(), flags, self.mode);
             match retry_on_intr(open) {
-                Ok(_) if sync => {
+                Ok(_) => {
                     rustix::fs::fsync(&folder)?;
                     return Ok(rustix::fs::fsync(&self.owners)?);
                 }
-                Ok(_) => return Ok(()),
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::disk::Disk;
 use super::files::{Files, Found};
-use super::options::Durability;
 use super::store_error;
 use crate::StoreKey;
 use crate::id::hex_digits;
@@ -44,12 +43,10 @@ impl<D: Disk> Files<D> {
         operation: &'static str,
     ) -> Result<(), StoreError> {
         match owner {
-            Some(owner) if before != Some(owner) => {
-                let sync = self.options.durability != Durability::Process;
-                self.disk
-                    .note(&OwnerName::new(owner), key, sync)
-                    .map_err(|error| store_error(operation, error))
-            }
+            Some(owner) if before != Some(owner) => self
+                .disk
+                .note(&OwnerName::new(owner), key)
+                .map_err(|error| store_error(operation, error)),
             _ => Ok(()),
         }
     }

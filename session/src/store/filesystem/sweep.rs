@@ -151,9 +151,16 @@ impl Files<Folder> {
             return Ok(());
         };
         match self.disk.remove(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
+            // Whatever it is, it must not keep the sweep from the rest.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::error!(
+                event = "store_failure",
+                session = %correlation(key),
+                error = %chain(&error),
+                "a temporary file could not be removed"
+            ),
+            _ => {}
         }
+        Ok(())
     }
 
     fn names(

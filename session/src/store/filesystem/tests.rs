@@ -209,7 +209,7 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
-    fn note(&self, owner: &OwnerName, key: &StoreKey, _sync: bool) -> io::Result<()> {
+    fn note(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
         state.notes.insert((owner.as_str().to_owned(), key.clone()));
