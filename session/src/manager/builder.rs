@@ -149,7 +149,8 @@ impl<S: SessionStore> SessionManagerBuilder<S> {
     /// A stolen id is then good for so long at the most, while its owner goes on (OWASP Session
     /// Management Cheat Sheet, "Renewal Timeout"). For 60 seconds the old id leads to the same
     /// session, so that the other requests of a page go through; what they save is not lost. After
-    /// a sign-in it never does. Timeouts go on from where they were.
+    /// a sign-in it never does. Timeouts go on from where they were. When the answer that carries
+    /// the new id is lost on its way, its visitor is signed out after those 60 seconds.
     pub fn renew_interval(mut self, interval: Duration) -> Self {
         self.policy.renew_interval = Some(interval);
         self
