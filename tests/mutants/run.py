@@ -110,6 +110,7 @@ MUTANTS = [
     ("renewal by time: the old id is dead at once", "session/src/manager/rotate.rs", "Why::Due => {", "Why::Due if true => self.store.delete(old_key, Some(latest.revision)).await,\n            Why::Due => {", [*HTTP, "interleavings", "due_loses_nothing"]),
     ("renewal by time: the old id leads on without end", "session/src/manager/forward.rs", "const FORWARDED_FOR: Duration = seconds(60);", "const FORWARDED_FOR: Duration = seconds(60_000);", [*HTTP, "timeouts", "leads_on_for_a_minute"]),
     ("renewal by time: signing out ends the way only", "session/src/manager/commit.rs", "next = Some(target);", "let _ = target;", [*HTTP, "interleavings", "saves_no_session"]),
+    ("rotation: what may not be durable counts as failed", "session/src/manager/rotate.rs", "Ok(Swapped::Done)\n        }\n        closed => closed,", "Err(error)\n        }\n        closed => closed,", [*HTTP, "failures", "may_not_be_durable"]),
 ]
 
 root = pathlib.Path(__file__).resolve().parents[2]

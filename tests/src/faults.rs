@@ -37,6 +37,11 @@ impl<S> FaultyStore<S> {
         self.failing().push(operation);
     }
 
+    /// Has every delete be carried out from now on, but not durably.
+    pub fn lose_durability(&self) {
+        self.failing().push("durability");
+    }
+
     /// Has every operation fail as unavailable, or none.
     pub fn set_down(&self, down: bool) {
         self.faults.is_down.store(down, Ordering::SeqCst);
@@ -100,7 +105,14 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         expected: Option<Revision>,
     ) -> Result<Swapped, StoreError> {
         self.check("delete")?;
-        self.store.delete(key, expected).await
+        let swapped = self.store.delete(key, expected).await?;
+        if self.failing().contains(&"durability") {
+            return Err(StoreError::DurabilityUnknown {
+                operation: "delete",
+                source: Box::new(io::Error::other("broken on purpose")),
+            });
+        }
+        Ok(swapped)
     }
 
     async fn touch(

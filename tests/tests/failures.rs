@@ -118,6 +118,27 @@ fn a_renewal_that_fails_half_way_loses_nothing() {
     assert_ne!(visitor.id(), id);
 }
 
+/// An old record that is gone, but perhaps not for good, does not cost the visitor the new one. A sign-out
+/// that may not be for good is told.
+#[test]
+fn a_renewal_whose_end_may_not_be_durable_keeps_the_session() {
+    let (probe, store) = faulty();
+    let mut visitor = probe.client();
+    visitor.get("/set/a/kept");
+    let id = visitor.id();
+    store.lose_durability();
+    assert_eq!(visitor.get("/login/alice").status, 200);
+    assert_ne!(visitor.id(), id);
+    let seen = visitor.get("/who").text();
+    assert!(
+        seen.contains("user=alice\n") && seen.contains("\na=kept\n"),
+        "{seen}"
+    );
+    assert_eq!(probe.records(), 1);
+    assert_eq!(probe.events.count("store_failure"), 1);
+    assert_eq!(visitor.get("/logout").status, 500);
+}
+
 /// A touch that fails does not fail the request: it has read what it asked for.
 #[test]
 fn a_touch_that_fails_is_only_logged() {

@@ -18,6 +18,9 @@ use crate::{
 /// never happens by chance; it is a bound for a generator that is broken.
 const ID_ATTEMPTS: u32 = 4;
 
+/// How often a session is looked at to be ended while others save it, where its id is renewed by time.
+const END_ATTEMPTS: u32 = 64;
+
 /// What a save has to do.
 enum Plan {
     Nothing,
@@ -172,7 +175,14 @@ impl<S: SessionStore> Inner<S> {
     /// session from being destroyed.
     async fn end(&self, key: &StoreKey) -> Result<(), StoreError> {
         let mut next = self.policy.renew_interval.map(|_| key.clone());
-        while let Some(key) = next.take() {
+        for attempt in 1.. {
+            let Some(key) = next.take() else {
+                break;
+            };
+            if attempt > END_ATTEMPTS {
+                let attempts = END_ATTEMPTS;
+                return Err(StoreError::Conflict { attempts });
+            }
             let record = match self.store.load(&key).await {
                 Ok(Some(record)) => record,
                 // What cannot be read is deleted below, or has been set aside.

@@ -83,10 +83,7 @@ impl<S: SessionStore> Inner<S> {
             None => Ok(()),
         };
         let finished = match finished {
-            Ok(()) => {
-                let closed = self.close_old(&mut rotation, base, record).await;
-                self.despite_error(&rotation, closed).await?
-            }
+            Ok(()) => self.close_old(&mut rotation, base, record).await,
             Err(error) => Err(error),
         };
         if let Ok(Closed::Done(record)) = finished {
@@ -111,40 +108,6 @@ impl<S: SessionStore> Inner<S> {
             Closed::ByAnother => Rotated::ByAnother,
             Closed::Done(_) | Closed::Gone => Rotated::Gone,
         })
-    }
-
-    /// Where closing the old record has failed, it may be closed all the same: a delete may be carried out
-    /// and not be durable, or its answer be lost. The new record is then all there is of the session.
-    async fn despite_error(
-        &self,
-        rotation: &Rotation<'_>,
-        closed: Result<Closed, SessionError>,
-    ) -> Result<Result<Closed, SessionError>, SessionError> {
-        let Err(error) = closed else {
-            return Ok(closed);
-        };
-        if !matches!(error, SessionError::Store(_)) {
-            return Ok(Err(error));
-        }
-        match self.store.load(&rotation.old_key).await {
-            Ok(Some(old)) if forward::target(&old).as_ref() != Some(&rotation.new_key) => {
-                Ok(Err(error))
-            }
-            Ok(_) => match self.store.load(&rotation.new_key).await? {
-                Some(record) => {
-                    tracing::error!(
-                        event = "store_failure",
-                        session = %correlation(&rotation.old_key),
-                        error = %chain(&error),
-                        "a session got a new id, but the end of its old one may not be durable"
-                    );
-                    Ok(Ok(Closed::Done(record)))
-                }
-                None => Ok(Err(error)),
-            },
-            // Nobody knows: neither of them is touched.
-            Err(_) => Err(error),
-        }
     }
 
     /// The record under the new id, when `latest` is the one under the old.
@@ -198,22 +161,17 @@ impl<S: SessionStore> Inner<S> {
 
     /// Deletes the old record, or has it lead to the new one, if it still is as it was read.
     async fn close(&self, rotation: &Rotation<'_>, latest: &Record) -> Result<Swapped, StoreError> {
-        let Rotation {
-            why,
-            old_key,
-            new_key,
-            now,
-            ..
-        } = rotation;
-        match why {
+        let (old_key, new_key) = (&rotation.old_key, &rotation.new_key);
+        let closed = match rotation.why {
             Why::Asked => self.store.delete(old_key, Some(latest.revision)).await,
             Why::Due => {
-                let forwarding = forward::forwarding(latest, new_key, *now);
+                let forwarding = forward::forwarding(latest, new_key, rotation.now);
                 self.store
                     .update(old_key, &forwarding, latest.revision)
                     .await
             }
-        }
+        };
+        despite_durability(closed, old_key)
     }
 
     /// Merges what is unsaved into the latest state under the old id, and stores it in place of
@@ -248,12 +206,14 @@ impl<S: SessionStore> Inner<S> {
             return Ok(None);
         };
         let finished = match self.take_along(rotation, &latest, record).await {
-            Ok(Some(record)) => match self.store.delete(old_key, Some(sealed)).await {
-                Ok(Swapped::Done) => Ok(Some(record)),
-                // It was destroyed meanwhile.
-                Ok(Swapped::Gone | Swapped::Conflict) => Ok(None),
-                Err(error) => Err(error.into()),
-            },
+            Ok(Some(record)) => {
+                match despite_durability(self.store.delete(old_key, Some(sealed)).await, old_key) {
+                    Ok(Swapped::Done) => Ok(Some(record)),
+                    // It was destroyed meanwhile.
+                    Ok(Swapped::Gone | Swapped::Conflict) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
             unfinished => unfinished,
         };
         if finished.is_err() {
@@ -308,5 +268,26 @@ impl<S: SessionStore> Inner<S> {
             error = problem,
             "a session is lost: its renewal failed, and so did putting its record back"
         );
+    }
+}
+
+/// A closing that was carried out is done, durable or not: the new record is all there is of the session,
+/// and to take that away as well would sign its visitor out. After any other error the old record is
+/// believed to be there.
+fn despite_durability(
+    closed: Result<Swapped, StoreError>,
+    old_key: &StoreKey,
+) -> Result<Swapped, StoreError> {
+    match closed {
+        Err(error @ StoreError::DurabilityUnknown { .. }) => {
+            tracing::error!(
+                event = "store_failure",
+                session = %correlation(old_key),
+                error = %chain(&error),
+                "a session got a new id, but a power cut may bring its old record back"
+            );
+            Ok(Swapped::Done)
+        }
+        closed => closed,
     }
 }
