@@ -111,6 +111,12 @@ MUTANTS = [
     ("renewal by time: the old id leads on without end", "session/src/manager/forward.rs", "const FORWARDED_FOR: Duration = seconds(60);", "const FORWARDED_FOR: Duration = seconds(60_000);", [*HTTP, "timeouts", "leads_on_for_a_minute"]),
     ("renewal by time: signing out ends the way only", "session/src/manager/commit.rs", "next = Some(target);", "let _ = target;", [*HTTP, "interleavings", "saves_no_session"]),
     ("rotation: what may not be durable counts as failed", "session/src/manager/rotate.rs", "Ok(Swapped::Done)\n        }\n        closed => closed,", "Err(error)\n        }\n        closed => closed,", [*HTTP, "failures", "may_not_be_durable"]),
+    ("records grow in memory", "session/src/record/fields.rs", "if self.buffer.len() <= 2 * live + 1024 {", "if true {", [*UNIT, "does_not_grow"]),
+    ("renewal by time: the old id is handed out again", "session/src/slot/state.rs", "Some(_) if self.renewed_key.is_some() => CookieChange::Keep,", "", [*HTTP, "fields", "of_the_same_session"]),
+    ("renewal by time: revoking the others ends this one", "session/src/manager/owners.rs", "let key = stored.map_or(key, |(key, _)| key);", "let _ = stored;", [*HTTP, "fields", "of_the_same_session"]),
+    ("limit: a session counts against itself", "session/src/manager/owners.rs", "live.retain(|info| Some(&info.key) != replaced);", "let _ = replaced;", [*HTTP, "fields", "against_itself"]),
+    ("version: a migration overwrites what others set", "session/src/record/changes.rs", "let is_carried = !self.is_set && self.field.group.is_none();", "let is_carried = false;", [*HTTP, "evolution", "overwrites_nothing"]),
+    ("rotate: nothing for nothing is a change", "session/src/record/changes.rs", "if self.is_set && self.is_default && base.stored(self.field).is_none() {", "if false {", [*HTTP, "fields", "not_signed_in_changes"]),
 ]
 
 root = pathlib.Path(__file__).resolve().parents[2]
