@@ -1,12 +1,17 @@
 //! From the model to code. Cannot fail.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{GenericParam, Generics, Path, WhereClause, parse_quote};
 
 use crate::model::{Field, Model, Settle, Stored, Timed};
+
+/// As `quote!`, but local names are out of reach of the user's expressions among them.
+macro_rules! quote {
+    ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
+}
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let companion = companion(model);
@@ -510,5 +515,5 @@ fn mentions_parameter(generics: &Generics, field: &Field) -> bool {
 
 /// The place of a user's token, with the names that generated code knows.
 fn at(span: Span) -> Span {
-    span.resolved_at(Span::call_site())
+    span.resolved_at(Span::mixed_site())
 }

@@ -9,6 +9,7 @@ mod owners;
 mod rotate;
 mod sweep;
 mod timeouts;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ pub use owners::{Snapshot, WhenFull};
 
 use crate::data::SessionData;
 use crate::record::Record;
-use crate::slot::{BoxedFuture, Manage, OpenSlot, Phase, State};
+use crate::slot::{Begun, BoxedFuture, Manage, OpenSlot, Phase, State};
 use crate::{
-    Clock, CookieChange, CookieSettings, Listing, Saved, Session, SessionError, SessionId,
-    SessionStore, Slot, StoreError, StoreKey, Timestamp,
+    Clock, CookieChange, CookieSettings, Listing, Session, SessionError, SessionId, SessionStore,
+    Slot, StoreError, StoreKey, Timestamp,
 };
 
 /// Opens and saves the sessions of one store, by one set of rules. Clones share it.
@@ -210,8 +211,8 @@ impl<S: SessionStore> Manage for Inner<S> {
         Box::pin(self.open_ids(ids))
     }
 
-    fn commit<'a>(&'a self, slot: &'a OpenSlot) -> BoxedFuture<'a, Result<Saved, SessionError>> {
-        Box::pin(self.save(slot))
+    fn begin_save(self: Arc<Self>, state: &mut State) -> Begun {
+        self.begin(state)
     }
 
     fn is_save_due(&self, record: &Record) -> bool {

@@ -1,6 +1,7 @@
 //! A slot holds the record of one request: sessions are forked from it, their changes are laid over
 //! it, and the manager commits it. It knows no policy and no framework.
 
+mod saving;
 mod state;
 mod turn;
 mod unsaved;
@@ -9,11 +10,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use saving::UnderWay;
+pub(crate) use saving::{Begun, Fate, Outcome, Stored};
 pub(crate) use state::{Phase, State};
 use turn::Turn;
-pub(crate) use turn::TurnGuard;
 pub(crate) use unsaved::Unsaved;
 
 use crate::cookie::{self, CookieError, CookieSettings};
@@ -111,6 +114,7 @@ pub struct OpenSlot(Arc<Opened>);
 struct Opened {
     manager: Arc<dyn Manage>,
     turn: Turn,
+    under_way: Mutex<Option<UnderWay>>,
     state: Mutex<State>,
 }
 
@@ -119,6 +123,7 @@ impl OpenSlot {
         OpenSlot(Arc::new(Opened {
             manager,
             turn: Turn::default(),
+            under_way: Mutex::new(None),
             state: Mutex::new(state),
         }))
     }
@@ -130,11 +135,53 @@ impl OpenSlot {
 
     /// Saves what has been laid over the slot.
     ///
+    /// When the future is dropped before it is done, the save may have been carried out or not; the next
+    /// one finishes it first. One save of a slot at a time.
+    ///
     /// # Errors
     ///
     /// See [`SessionError`]. The changes are kept: a later save tries again.
     pub async fn save(&self) -> Result<Saved, SessionError> {
-        self.0.manager.commit(self).await
+        let _turn = self.0.turn.take().await;
+        let earlier = self.finish().await.transpose()?;
+        let begun = {
+            let mut state = self.state();
+            let epoch = state.epoch;
+            match Arc::clone(&self.0.manager).begin_save(&mut state) {
+                Begun::Done(result) => Some(result?),
+                Begun::Saving(saving) => {
+                    *self.under_way() = Some(UnderWay { saving, epoch });
+                    None
+                }
+            }
+        };
+        let saved = match begun {
+            Some(saved) => Some(saved),
+            None => self.finish().await.transpose()?,
+        };
+        Ok(match saved {
+            None | Some(Saved::Unchanged) => earlier.unwrap_or(Saved::Unchanged),
+            Some(saved) => saved,
+        })
+    }
+
+    /// Waits for the save that is under way, if there is one.
+    async fn finish(&self) -> Option<Result<Saved, SessionError>> {
+        std::future::poll_fn(|context| {
+            // Taken out, so that one that panics is not asked again.
+            let Some(mut under_way) = self.under_way().take() else {
+                return Poll::Ready(None);
+            };
+            let Poll::Ready(mut outcome) = under_way.saving.as_mut().poll(context) else {
+                *self.under_way() = Some(under_way);
+                return Poll::Pending;
+            };
+            let epoch = under_way.epoch;
+            *self.under_way() = (outcome.in_doubt.take()).map(|saving| UnderWay { saving, epoch });
+            let cookie_name = self.0.manager.cookie().name();
+            Poll::Ready(Some(self.state().note(epoch, outcome, cookie_name)))
+        })
+        .await
     }
 
     /// Saves, for the last time before the response head leaves, and tells what the response must do
@@ -163,8 +210,11 @@ impl OpenSlot {
         &*self.0.manager
     }
 
-    pub(crate) async fn turn(&self) -> TurnGuard<'_> {
-        self.0.turn.take().await
+    fn under_way(&self) -> MutexGuard<'_, Option<UnderWay>> {
+        self.0
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -185,8 +235,8 @@ pub(crate) trait Manage: Send + Sync {
     fn cookie(&self) -> &CookieSettings;
     /// Opens the session that one of `ids` names, or a new one.
     fn open<'a>(&'a self, ids: &'a [SessionId]) -> BoxedFuture<'a, Result<State, SessionError>>;
-    /// Saves what has been laid over the slot.
-    fn commit<'a>(&'a self, slot: &'a OpenSlot) -> BoxedFuture<'a, Result<Saved, SessionError>>;
+    /// Begins to save what has been laid over a slot.
+    fn begin_save(self: Arc<Self>, state: &mut State) -> Begun;
     /// Whether using the session now moves its expiry or renews its id.
     fn is_save_due(&self, record: &Record) -> bool;
     /// What time it is.

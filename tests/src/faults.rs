@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use session::{
     Change, Created, Listing, Modified, Record, Revision, SessionStore, StoreError, StoreKey,
@@ -19,8 +20,20 @@ pub struct FaultyStore<S> {
 #[derive(Debug, Default)]
 struct Faults {
     failing: Mutex<Vec<&'static str>>,
+    answers: Mutex<Vec<(&'static str, Answer)>>,
     is_down: AtomicBool,
     conflicts: AtomicU32,
+}
+
+/// What becomes of the answer of an operation that has been carried out.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    /// It comes this much later.
+    Late(Duration),
+    /// It is lost: the store seems to be unavailable.
+    Lost,
+    /// What was done may not be durable.
+    NotDurable,
 }
 
 impl<S> FaultyStore<S> {
@@ -37,9 +50,9 @@ impl<S> FaultyStore<S> {
         self.failing().push(operation);
     }
 
-    /// Has every delete be carried out from now on, but not durably.
-    pub fn lose_durability(&self) {
-        self.failing().push("durability");
+    /// Has this operation be carried out from now on, and answered so.
+    pub fn answer(&self, operation: &'static str, answer: Answer) {
+        self.answers().push((operation, answer));
     }
 
     /// Has every operation fail as unavailable, or none.
@@ -55,15 +68,34 @@ impl<S> FaultyStore<S> {
     /// Ends all faults.
     pub fn repair(&self) {
         self.failing().clear();
+        self.answers().clear();
         self.set_down(false);
         self.conflict(0);
     }
 
-    fn failing(&self) -> std::sync::MutexGuard<'_, Vec<&'static str>> {
-        self.faults
-            .failing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn failing(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        let failing = self.faults.failing.lock();
+        failing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Vec<(&'static str, Answer)>> {
+        let answers = self.faults.answers.lock();
+        answers.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answered(&self, operation: &'static str) -> Result<(), StoreError> {
+        let answers = self.answers().clone();
+        for (_, answer) in answers.iter().filter(|(of, _)| *of == operation) {
+            let source = Box::new(io::Error::other("broken on purpose"));
+            match *answer {
+                Answer::Late(by) => tokio::time::sleep(by).await,
+                Answer::Lost => return Err(StoreError::Unavailable { operation, source }),
+                Answer::NotDurable => {
+                    return Err(StoreError::DurabilityUnknown { operation, source });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -86,7 +118,8 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
         self.check("create")?;
-        self.store.create(key, record).await
+        let created = self.store.create(key, record).await?;
+        self.answered("create").await.map(|()| created)
     }
 
     async fn update(
@@ -96,7 +129,8 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         expected: Revision,
     ) -> Result<Swapped, StoreError> {
         self.check("update")?;
-        self.store.update(key, record, expected).await
+        let updated = self.store.update(key, record, expected).await?;
+        self.answered("update").await.map(|()| updated)
     }
 
     async fn delete(
@@ -105,14 +139,8 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         expected: Option<Revision>,
     ) -> Result<Swapped, StoreError> {
         self.check("delete")?;
-        let swapped = self.store.delete(key, expected).await?;
-        if self.failing().contains(&"durability") {
-            return Err(StoreError::DurabilityUnknown {
-                operation: "delete",
-                source: Box::new(io::Error::other("broken on purpose")),
-            });
-        }
-        Ok(swapped)
+        let deleted = self.store.delete(key, expected).await?;
+        self.answered("delete").await.map(|()| deleted)
     }
 
     async fn touch(
@@ -151,6 +179,7 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
                 attempts: session::MODIFY_ATTEMPTS,
             });
         }
-        self.store.modify(key, base, change).await
+        let modified = self.store.modify(key, base, change).await?;
+        self.answered("modify").await.map(|()| modified)
     }
 }

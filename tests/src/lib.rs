@@ -6,6 +6,7 @@ pub mod client;
 pub mod crash;
 pub mod events;
 pub mod faults;
+pub mod gate;
 pub mod probe;
 pub mod process;
 pub mod server;

@@ -11,6 +11,8 @@ use actix_web::{Either, HttpRequest, HttpResponse, Responder, error, web};
 use serde::Deserialize;
 use session::{Session, SessionError, SessionExt as _, merge, seconds};
 
+use crate::gate::Gate;
+
 /// The session of the probe.
 #[derive(Debug, Default, Session)]
 pub struct Visit {
@@ -82,7 +84,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/set3/{value}", web::to(set3))
         .route("/inc/{field}", web::to(increment))
         .route("/slow", web::to(slow))
-        .route("/slow-read", web::to(slow_read))
+        .route("/held", web::to(held))
+        .route("/held-read", web::to(held_read))
         .route("/cacheable", web::to(cacheable))
         .route("/cacheable/{value}", web::to(cacheable_write))
         .route("/varying", web::to(varying))
@@ -283,8 +286,14 @@ async fn slow(mut session: Session<Visit>, query: web::Query<Delay>) -> String {
     describe(&session)
 }
 
-async fn slow_read(session: Session<Visit>, query: web::Query<Delay>) -> String {
-    sleep(Duration::from_millis(query.ms)).await;
+async fn held(mut session: Session<Visit>, gate: web::Data<Gate>) -> String {
+    gate.pass().await;
+    session.set_last_page(String::from("held"));
+    describe(&session)
+}
+
+async fn held_read(session: Session<Visit>, gate: web::Data<Gate>) -> String {
+    gate.pass().await;
     describe(&session)
 }
 

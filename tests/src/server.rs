@@ -13,6 +13,7 @@ use session::{
 
 use crate::client::Client;
 use crate::events::Events;
+use crate::gate::Gate;
 use crate::probe;
 
 /// A running server; stops when dropped.
@@ -82,6 +83,8 @@ pub struct ProbeServer {
     pub clock: TestClock,
     /// What the library has logged on the worker threads.
     pub events: Events,
+    /// Where the requests for `/held` and `/held-read` wait.
+    pub gate: Gate,
 }
 
 impl ProbeServer {
@@ -101,10 +104,12 @@ impl ProbeServer {
         let store = CountingStore::new(store.boxed());
         let sessions = settings(SessionManager::builder(store).clock(clock.clone())).build();
         let events = Events::default();
-        let manager = sessions.clone();
+        let (manager, gate) = (sessions.clone(), Gate::default());
+        let held = web::Data::new(gate.clone());
         let server = Server::start(2, &events, move |config| {
             config.service(
                 web::scope("")
+                    .app_data(held.clone())
                     .wrap(SessionMiddleware::new(manager.clone()))
                     .configure(probe::routes),
             );
@@ -114,6 +119,7 @@ impl ProbeServer {
             sessions,
             clock,
             events,
+            gate,
         }
     }
 

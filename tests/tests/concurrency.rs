@@ -242,19 +242,18 @@ fn a_slow_request_delays_no_other_of_its_session() {
     let mut visitor = probe.client();
     visitor.get("/login/alice");
     let mut slow = probe.holding(&visitor.id());
-    let started = Instant::now();
-    let slow = std::thread::spawn(move || slow.get("/slow?ms=3000"));
-    std::thread::sleep(Duration::from_millis(50));
+    let slow = std::thread::spawn(move || slow.get("/held"));
+    probe.gate.wait_for_one();
     for count in 1..=200 {
         assert_eq!(visitor.get(&format!("/set/f0/{count}")).status, 200);
     }
-    // All of them came back while the slow one was still asleep.
-    assert!(started.elapsed() < Duration::from_millis(2900));
+    // All of them came back while the slow one was still at work.
     assert!(!slow.is_finished());
+    probe.gate.open();
     assert_eq!(slow.join().expect("answered").status, 200);
     let seen = visitor.get("/who").text();
     assert_eq!(number(&seen, "f0"), 200);
-    assert!(seen.contains("last_page=slow\n"));
+    assert!(seen.contains("last_page=held\n"));
 }
 
 /// AV-7 [gate]: clients that go away in the middle leave no lock, no half save and no broken server.

@@ -3,7 +3,8 @@
 use session::{MemoryStore, SessionManager, SessionMiddleware, WhenGone};
 use session_tests::client::Client;
 use session_tests::events::Events;
-use session_tests::faults::FaultyStore;
+use session_tests::faults::{Answer, FaultyStore};
+use session_tests::gate::Gate;
 use session_tests::probe;
 use session_tests::server::{ProbeServer, Server};
 
@@ -126,7 +127,7 @@ fn a_renewal_whose_end_may_not_be_durable_keeps_the_session() {
     let mut visitor = probe.client();
     visitor.get("/set/a/kept");
     let id = visitor.id();
-    store.lose_durability();
+    store.answer("delete", Answer::NotDurable);
     assert_eq!(visitor.get("/login/alice").status, 200);
     assert_ne!(visitor.id(), id);
     let seen = visitor.get("/who").text();
@@ -201,9 +202,12 @@ fn a_gone_session_can_be_an_error() {
     let sessions = SessionManager::builder(MemoryStore::new())
         .when_gone(WhenGone::Error)
         .build();
+    let gate = Gate::default();
+    let held = actix_web::web::Data::new(gate.clone());
     let server = Server::start(2, &Events::default(), move |config| {
         config.service(
             actix_web::web::scope("")
+                .app_data(held.clone())
                 .wrap(SessionMiddleware::new(sessions.clone()))
                 .configure(probe::routes),
         );
@@ -211,9 +215,10 @@ fn a_gone_session_can_be_an_error() {
     let mut visitor = Client::new(server.address);
     visitor.get("/login/alice");
     let mut slow = Client::holding(server.address, &visitor.id());
-    let slow = std::thread::spawn(move || slow.get("/slow?ms=200"));
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    let slow = std::thread::spawn(move || slow.get("/held"));
+    gate.wait_for_one();
     visitor.get("/logout");
+    gate.open();
     let response = slow.join().expect("answered");
     assert_eq!(response.status, 500);
     assert!(response.header("set-cookie").is_none());

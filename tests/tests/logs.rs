@@ -88,10 +88,11 @@ fn the_log_holds_no_id_no_key_and_no_value() {
         .try_raw("GET", "/panic", &[cookie.as_bytes()]);
     let slow = {
         let mut client = probe.holding(&visitor.id());
-        std::thread::spawn(move || client.get("/slow?ms=100"))
+        std::thread::spawn(move || client.get("/held"))
     };
-    std::thread::sleep(std::time::Duration::from_millis(40));
+    probe.gate.wait_for_one();
     visitor.get("/logout");
+    probe.gate.open();
     slow.join().expect("answered");
     ids.extend([bob, forged]);
 

@@ -1,22 +1,18 @@
 //! Saving what a request has laid over its slot.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::builder::Policy;
 use super::rotate::{Rotated, Why};
+use super::write::Failed;
 use super::{Inner, WhenGone, forward, timeouts};
 use crate::log::correlation;
-use crate::record::{Record, Revision};
-use crate::slot::{OpenSlot, Phase, State, Unsaved};
-use crate::store::Change;
+use crate::record::Record;
+use crate::slot::{Begun, BoxedFuture, Fate, Outcome, Phase, State, Stored, Unsaved};
 use crate::{
-    Created, FieldConflict, Modified, Saved, SessionError, SessionId, SessionStore, StoreError,
-    StoreKey, Swapped, Timestamp,
+    FieldConflict, Saved, SessionError, SessionId, SessionStore, StoreError, StoreKey, Swapped,
+    Timestamp,
 };
-
-/// How often a new id is made when the one before turns out to be taken. With 256 random bits that
-/// never happens by chance; it is a bound for a generator that is broken.
-const ID_ATTEMPTS: u32 = 4;
 
 /// How often a session is looked at to be ended while others save it, where its id is renewed by time.
 const END_ATTEMPTS: u32 = 64;
@@ -24,7 +20,7 @@ const END_ATTEMPTS: u32 = 64;
 /// What a save has to do.
 enum Plan {
     Nothing,
-    Drop,
+    Drop(StoreKey),
     Touch(StoreKey, Record),
     Create(SessionId, Arc<Unsaved>),
     Modify(StoreKey, Record, Arc<Unsaved>),
@@ -32,95 +28,101 @@ enum Plan {
 }
 
 impl<S: SessionStore> Inner<S> {
-    /// Saves what has been laid over `slot`. One save of a slot at a time; one that is dropped half
-    /// way leaves what it was saving to the next.
-    pub(super) async fn save(&self, slot: &OpenSlot) -> Result<Saved, SessionError> {
-        let _turn = slot.turn().await;
-        let has_deleted = self.delete_destroyed(slot).await?;
+    /// Begins to save what has been laid over the slot of `state`.
+    pub(super) fn begin(self: Arc<Self>, state: &mut State) -> Begun {
         let now = self.clock.now();
-        let (plan, epoch) = {
-            let mut state = slot.state();
-            (self.plan(&mut state, now)?, state.epoch)
-        };
-        let saved = self.carry_out(slot, epoch, plan, now).await;
-        if let Err(SessionError::Conflict(conflict)) = &saved {
-            self.rejected(slot, epoch, conflict, now).await;
+        let destroyed = state.destroyed.clone();
+        let plan = self.plan(state, now);
+        if destroyed.is_empty() {
+            match plan {
+                Ok(Plan::Nothing) => return Begun::Done(Ok(Saved::Unchanged)),
+                Err(error) => return Begun::Done(Err(error)),
+                Ok(_) => {}
+            }
         }
-        Ok(match saved? {
-            Saved::Unchanged if has_deleted => Saved::Written,
-            saved => saved,
-        })
+        Begun::Saving(Box::pin(async move {
+            let mut deleted = Vec::new();
+            let outcome = match self.delete_destroyed(destroyed, &mut deleted).await {
+                Ok(()) => match plan {
+                    Ok(plan) => self.carry_out(plan, now).await,
+                    Err(error) => Outcome::failed(error),
+                },
+                Err(error) => Outcome::failed(error),
+            };
+            Outcome { deleted, ..outcome }
+        }))
     }
 
-    async fn carry_out(
-        &self,
-        slot: &OpenSlot,
-        epoch: u32,
-        plan: Plan,
-        now: Timestamp,
-    ) -> Result<Saved, SessionError> {
-        Ok(match plan {
-            Plan::Nothing => Saved::Unchanged,
-            Plan::Drop => self.gone(slot, epoch)?,
-            Plan::Touch(key, record) => self.touch(slot, epoch, &key, record, now).await,
+    async fn carry_out(self: &Arc<Self>, plan: Plan, now: Timestamp) -> Outcome {
+        let (key, written) = match plan {
+            Plan::Nothing => return Outcome::new(Fate::Unchanged, Saved::Unchanged),
+            Plan::Drop(key) => return self.gone(&key),
+            Plan::Touch(key, record) => return self.touch(&key, record, now).await,
             Plan::Create(id, unsaved) => {
-                let (id, record) = self.create(id, &unsaved, now).await?;
-                self.let_in(&id, &record, &unsaved).await?;
-                self.saved(slot, epoch, id, record)
+                let key = self.key(&id);
+                let created = self.create(id, &unsaved, now).await;
+                (key, created.map(Some))
             }
             Plan::Modify(key, base, unsaved) => {
-                self.save_changes(slot, epoch, key, base, &unsaved, now)
-                    .await?
+                let modified = self.modify(key.clone(), base, &unsaved, now).await;
+                (key, modified)
             }
-            Plan::Rotate(why, old, base, unsaved) => {
-                match self.rotate(why, &old, &base, &unsaved, now).await? {
-                    Rotated::Done(id, record) => self.saved(slot, epoch, id, record),
-                    Rotated::Gone => self.gone(slot, epoch)?,
-                    Rotated::ByAnother => {
-                        self.save_changes(slot, epoch, old, base, &unsaved, now)
-                            .await?
-                    }
-                }
+            Plan::Rotate(why, key, base, unsaved) => {
+                let rotated = match self.rotate(why, &key, &base, &unsaved, now).await {
+                    Ok(Rotated::Done(stored)) => Ok(Some(stored)),
+                    Ok(Rotated::Gone) => Ok(None),
+                    Ok(Rotated::ByAnother) => self.modify(key.clone(), base, &unsaved, now).await,
+                    Err(error) => Err(error.into()),
+                };
+                (key, rotated)
             }
-        })
+        };
+        match written {
+            Ok(Some(stored)) => Outcome::new(Fate::Stored(stored), Saved::Written),
+            Ok(None) => self.gone(&key),
+            Err(failed) => match failed.error {
+                SessionError::Conflict(conflict) => self.rejected(key, conflict, now).await,
+                _ => self.failed(failed),
+            },
+        }
     }
 
-    /// Saves changes of a session that keeps its id.
-    async fn save_changes(
-        &self,
-        slot: &OpenSlot,
-        epoch: u32,
-        key: StoreKey,
-        base: Record,
-        unsaved: &Arc<Unsaved>,
-        now: Timestamp,
-    ) -> Result<Saved, SessionError> {
-        let Some((stored_at, record)) = self.modify(key.clone(), base, unsaved, now).await? else {
-            return self.gone(slot, epoch);
-        };
-        let id = {
-            let mut state = slot.state();
-            if stored_at != key && state.epoch == epoch {
-                state.renewed_key = Some(stored_at.clone());
+    /// What a write that failed has come to.
+    fn failed(self: &Arc<Self>, failed: Failed) -> Outcome {
+        let Failed { error, attempted } = failed;
+        match (&error, attempted) {
+            (SessionError::Store(StoreError::DurabilityUnknown { .. }), Some(stored)) => Outcome {
+                fate: Fate::Stored(stored),
+                ..Outcome::failed(error)
+            },
+            (SessionError::Store(StoreError::Unavailable { .. }), Some(attempted)) => Outcome {
+                in_doubt: Some(Arc::clone(self).find_out(attempted)),
+                ..Outcome::failed(error)
+            },
+            _ => Outcome::failed(error),
+        }
+    }
+
+    /// Whether a write was carried out whose answer was lost. When others have saved since, that cannot
+    /// be seen any more, and it is taken not to have been.
+    fn find_out(self: Arc<Self>, attempted: Stored) -> BoxedFuture<'static, Outcome> {
+        Box::pin(async move {
+            match self.store.load(&attempted.key).await {
+                Ok(Some(found)) if is_but_for_touches(&found, &attempted.record) => {
+                    Outcome::new(Fate::Stored(attempted), Saved::Written)
+                }
+                Ok(_) => Outcome::new(Fate::Unchanged, Saved::Unchanged),
+                Err(error) => Outcome {
+                    in_doubt: Some(Arc::clone(&self).find_out(attempted)),
+                    ..Outcome::failed(error)
+                },
             }
-            state.id.clone()
-        };
-        Ok(saved_at(slot, epoch, id, stored_at, record))
+        })
     }
 
     /// Drops changes that must not be made to what others have stored meanwhile; what the session is
     /// forked from next is that.
-    async fn rejected(
-        &self,
-        slot: &OpenSlot,
-        epoch: u32,
-        conflict: &FieldConflict,
-        now: Timestamp,
-    ) {
-        let key = {
-            let state = slot.state();
-            state.key(self.policy.cookie.name())
-        };
+    async fn rejected(&self, key: StoreKey, conflict: FieldConflict, now: Timestamp) -> Outcome {
         tracing::info!(
             event = "field_conflict",
             session = %correlation(&key),
@@ -130,45 +132,52 @@ impl<S: SessionStore> Inner<S> {
         );
         // Where it cannot be read, the next save is told so.
         let latest = match self.store.load(&key).await {
-            Ok(Some(record)) => self.follow(key.clone(), record, now).await,
+            Ok(Some(record)) => self.follow(key, record, now).await,
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        let mut state = slot.state();
-        if state.epoch != epoch {
-            return;
-        }
-        state.discard();
-        match latest {
-            Ok(Some((stored_at, record))) => {
-                if stored_at != key {
-                    state.renewed_key = Some(stored_at);
-                }
-                state.base = Some(record);
-            }
-            Ok(None) => state.end(),
-            Err(_) => {}
+        Outcome {
+            fate: match latest {
+                Ok(Some((key, record))) => Fate::Rejected(key, record),
+                Ok(None) => Fate::Gone,
+                Err(_) => Fate::Dropped,
+            },
+            ..Outcome::failed(conflict)
         }
     }
 
-    /// Deletes the sessions that were destroyed. What fails stays to be deleted.
-    async fn delete_destroyed(&self, slot: &OpenSlot) -> Result<bool, StoreError> {
-        let mut has_deleted = false;
-        loop {
-            let Some(key) = slot.state().destroyed.last().cloned() else {
-                return Ok(has_deleted);
-            };
+    /// Drops what cannot be saved, because its session is over.
+    fn gone(&self, key: &StoreKey) -> Outcome {
+        tracing::warn!(
+            event = "write_after_destroy",
+            session = %correlation(key),
+            "the changes of a request are dropped: its session ended before they were saved"
+        );
+        Outcome {
+            result: match self.policy.when_gone {
+                WhenGone::Drop => Ok(Saved::Gone),
+                WhenGone::Error => Err(SessionError::Gone),
+            },
+            ..Outcome::new(Fate::Gone, Saved::Gone)
+        }
+    }
+
+    /// Deletes the sessions that were destroyed, and notes those in `deleted`.
+    async fn delete_destroyed(
+        &self,
+        destroyed: Vec<StoreKey>,
+        deleted: &mut Vec<StoreKey>,
+    ) -> Result<(), StoreError> {
+        for key in destroyed {
             self.end(&key).await?;
             tracing::info!(
                 event = "destroyed",
                 session = %correlation(&key),
                 "a session was destroyed"
             );
-            let mut state = slot.state();
-            state.destroyed.retain(|destroyed| *destroyed != key);
-            state.remove_cookie = true;
-            has_deleted = true;
+            deleted.push(key);
         }
+        Ok(())
     }
 
     /// Deletes the record under `key`, and what a renewal by time has made of it: that must not save a
@@ -205,10 +214,10 @@ impl<S: SessionStore> Inner<S> {
         if let Some(error) = &state.encode_error {
             return Err(error.clone().into());
         }
-        let has_unsaved = state.has_unsaved();
+        let has_changes = state.has_changes();
         if state.is_gone {
-            return Ok(if has_unsaved {
-                Plan::Drop
+            return Ok(if has_changes {
+                Plan::Drop(state.key(self.policy.cookie.name()))
             } else {
                 Plan::Nothing
             });
@@ -216,7 +225,7 @@ impl<S: SessionStore> Inner<S> {
         let key = state.key(self.policy.cookie.name());
         let is_renewal_due = state.phase != Phase::AfterHead
             && (state.base.as_ref()).is_some_and(|base| self.policy.is_renewal_due(base, now));
-        if !has_unsaved && !is_renewal_due {
+        if !has_changes && !is_renewal_due {
             return Ok(match &state.base {
                 Some(base) if self.policy.timeouts.is_touch_due(base, now) => {
                     Plan::Touch(key, base.clone())
@@ -241,7 +250,7 @@ impl<S: SessionStore> Inner<S> {
             return Ok(Plan::Create(id, unsaved));
         };
         if self.policy.timeouts.is_over(&base, now) {
-            return Ok(Plan::Drop);
+            return Ok(Plan::Drop(key));
         }
         let changes = &unsaved.changes;
         if unsaved.renew || changes.rotates() || changes.is_cleared() {
@@ -263,203 +272,16 @@ impl<S: SessionStore> Inner<S> {
         }
         Ok(Plan::Modify(key, base, unsaved))
     }
-
-    /// Moves the expiry. That it fails is logged and no more: the request has read what it asked for,
-    /// and the session lives on until its old expiry.
-    async fn touch(
-        &self,
-        slot: &OpenSlot,
-        epoch: u32,
-        key: &StoreKey,
-        mut record: Record,
-        now: Timestamp,
-    ) -> Saved {
-        record.last_seen = now;
-        record.expires = self
-            .policy
-            .timeouts
-            .expires(record.created, now, record.persist_for);
-        match self.store.touch(key, now, record.expires).await {
-            Ok(true) => {
-                let mut state = slot.state();
-                if state.epoch == epoch {
-                    state.refresh_cookie |= record.persist_for.is_some();
-                    state.base = Some(record);
-                }
-                Saved::Written
-            }
-            Ok(false) => {
-                let mut state = slot.state();
-                if state.epoch == epoch {
-                    state.end();
-                }
-                Saved::Gone
-            }
-            Err(error) => {
-                tracing::error!(
-                    event = "store_failure",
-                    session = %correlation(key),
-                    error = %crate::log::chain(&error),
-                    "the expiry of a session could not be moved"
-                );
-                Saved::Unchanged
-            }
-        }
-    }
-
-    async fn create(
-        &self,
-        mut id: SessionId,
-        unsaved: &Unsaved,
-        now: Timestamp,
-    ) -> Result<(SessionId, Record), SessionError> {
-        let record = self
-            .policy
-            .successor(&Record::new(now, now), unsaved, now)?;
-        let record = Record {
-            revision: Revision::FIRST,
-            ..record
-        };
-        for _ in 0..ID_ATTEMPTS {
-            let key = self.key(&id);
-            if self.store.create(&key, &record).await? == Created::Done {
-                tracing::info!(
-                    event = "created",
-                    session = %correlation(&key),
-                    "a session was created"
-                );
-                return Ok((id, record));
-            }
-            id = SessionId::generate()?;
-        }
-        Err(StoreError::Conflict {
-            attempts: ID_ATTEMPTS,
-        }
-        .into())
-    }
-
-    /// Counts a sign-in that has made a session of its own; takes that away when it is one too many.
-    async fn let_in(
-        &self,
-        id: &SessionId,
-        record: &Record,
-        unsaved: &Unsaved,
-    ) -> Result<(), SessionError> {
-        if unsaved.changes.owner().is_none() {
-            return Ok(());
-        }
-        let key = self.key(id);
-        let held = self.hold_to_limit(&key, record, None).await;
-        if held.is_err() {
-            let _ = self.store.delete(&key, None).await?;
-        }
-        held
-    }
-
-    /// Merges what is unsaved into the stored record, wherever renewals by others have taken it; gives
-    /// its key and what it is now. `None` when the session is over.
-    async fn modify(
-        &self,
-        mut key: StoreKey,
-        mut base: Record,
-        unsaved: &Arc<Unsaved>,
-        now: Timestamp,
-    ) -> Result<Option<(StoreKey, Record)>, SessionError> {
-        loop {
-            if let Some(record) = self.modify_at(&key, &base, unsaved, now).await? {
-                return Ok(Some((key, record)));
-            }
-            let Some(latest) = self.store.load(&key).await? else {
-                return Ok(None);
-            };
-            match self.follow(key.clone(), latest, now).await? {
-                Some((next, record)) if next != key => (key, base) = (next, record),
-                _ => return Ok(None),
-            }
-        }
-    }
-
-    async fn modify_at(
-        &self,
-        key: &StoreKey,
-        base: &Record,
-        unsaved: &Arc<Unsaved>,
-        now: Timestamp,
-    ) -> Result<Option<Record>, SessionError> {
-        let refused: Arc<Mutex<Option<SessionError>>> = Arc::default();
-        let change: Change = {
-            let policy = Arc::clone(&self.policy);
-            let (unsaved, refused) = (Arc::clone(unsaved), Arc::clone(&refused));
-            Arc::new(move |current| {
-                // A record that leads on is over, too.
-                if policy.timeouts.is_over(current, now) {
-                    return None;
-                }
-                match policy.successor(current, &unsaved, now) {
-                    Ok(record) => Some(record),
-                    Err(error) => {
-                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        None
-                    }
-                }
-            })
-        };
-        match self.store.modify(key, base, &change).await {
-            Ok(Modified::Done(record)) => Ok(Some(record)),
-            Ok(Modified::Gone) => Ok(None),
-            Ok(Modified::Declined) => {
-                let refused = refused
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take();
-                refused.map_or(Ok(None), Err)
-            }
-            Err(error) => {
-                if matches!(error, StoreError::Conflict { .. }) {
-                    tracing::error!(
-                        event = "conflict_exhausted",
-                        session = %correlation(key),
-                        "a session could not be saved: others changed it at every attempt"
-                    );
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Notes in the slot what is stored now.
-    fn saved(&self, slot: &OpenSlot, epoch: u32, id: SessionId, record: Record) -> Saved {
-        let key = self.key(&id);
-        saved_at(slot, epoch, id, key, record)
-    }
-
-    /// Drops what cannot be saved, because its session is over.
-    fn gone(&self, slot: &OpenSlot, epoch: u32) -> Result<Saved, SessionError> {
-        let mut state = slot.state();
-        if state.epoch == epoch {
-            tracing::warn!(
-                event = "write_after_destroy",
-                session = %correlation(&state.key(self.policy.cookie.name())),
-                "the changes of a request are dropped: its session ended before they were saved"
-            );
-            state.end();
-        }
-        match self.policy.when_gone {
-            WhenGone::Drop => Ok(Saved::Gone),
-            WhenGone::Error => Err(SessionError::Gone),
-        }
-    }
 }
 
-fn saved_at(slot: &OpenSlot, epoch: u32, id: SessionId, key: StoreKey, record: Record) -> Saved {
-    let mut state = slot.state();
-    if state.epoch == epoch {
-        state.saved(id, record);
-    } else {
-        // It was destroyed while this save was under way: what was just stored goes too.
-        state.destroyed.push(key);
-    }
-    Saved::Written
+/// Whether two records hold the same, used or not since.
+fn is_but_for_touches(found: &Record, record: &Record) -> bool {
+    let touched = Record {
+        last_seen: found.last_seen,
+        expires: found.expires,
+        ..record.clone()
+    };
+    *found == touched
 }
 
 impl Policy {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Inner, forward};
 use crate::log::{chain, correlation};
 use crate::record::{Record, Revision};
-use crate::slot::Unsaved;
+use crate::slot::{Stored, Unsaved};
 use crate::store::Change;
 use crate::{
     Created, Modified, SessionError, SessionId, SessionStore, StoreError, StoreKey, Swapped,
@@ -15,6 +15,9 @@ use crate::{
 
 /// How often the old record's deletion is tried against others who save under the old id.
 const CLOSE_ATTEMPTS: u32 = 4;
+
+/// When a sealed record has expired.
+const SEALED: Timestamp = Timestamp::from_millis(0);
 
 /// Why a session gets a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub(super) enum Why {
 
 /// What became of a renewal.
 pub(super) enum Rotated {
-    Done(SessionId, Record),
+    Done(Stored),
     /// The session is over.
     Gone,
     /// It was due, and another request has just done it.
@@ -72,19 +75,14 @@ impl<S: SessionStore> Inner<S> {
             now,
         };
         let record = self.renewed(&rotation, base)?;
-        if self.store.create(&rotation.new_key, &record).await? == Created::Exists {
-            return Err(StoreError::Conflict { attempts: 1 }.into());
-        }
-        let finished = match unsaved.changes.owner() {
-            Some(_) => {
-                self.hold_to_limit(&rotation.new_key, &record, Some(old_key))
-                    .await
+        let finished = match self.store.create(&rotation.new_key, &record).await {
+            Ok(Created::Done) => self.finish(&mut rotation, base, record).await,
+            Ok(Created::Exists) => return Err(StoreError::Conflict { attempts: 1 }.into()),
+            Err(error) => {
+                // It may be there all the same. Where it stays, nobody has its id, and it will expire.
+                let _ = self.store.delete(&rotation.new_key, None).await;
+                return Err(error.into());
             }
-            None => Ok(()),
-        };
-        let finished = match finished {
-            Ok(()) => self.close_old(&mut rotation, base, record).await,
-            Err(error) => Err(error),
         };
         if let Ok(Closed::Done(record)) = finished {
             tracing::info!(
@@ -93,7 +91,11 @@ impl<S: SessionStore> Inner<S> {
                 renewed = %correlation(&rotation.new_key),
                 "a session got a new id"
             );
-            return Ok(Rotated::Done(id, record));
+            return Ok(Rotated::Done(Stored {
+                id: Some(id),
+                key: rotation.new_key,
+                record,
+            }));
         }
         if let Err(error) = self.store.delete(&rotation.new_key, None).await {
             // Nobody has its id: it does no harm and will expire.
@@ -117,6 +119,20 @@ impl<S: SessionStore> Inner<S> {
             forward::note_issued(&mut record, rotation.now);
         }
         Ok(record)
+    }
+
+    /// What is to be done once `record` is there under the new id.
+    async fn finish(
+        &self,
+        rotation: &mut Rotation<'_>,
+        base: &Record,
+        record: Record,
+    ) -> Result<Closed, SessionError> {
+        if rotation.unsaved.changes.owner().is_some() {
+            let (new_key, old_key) = (&rotation.new_key, &rotation.old_key);
+            self.hold_to_limit(new_key, &record, Some(old_key)).await?;
+        }
+        self.close_old(rotation, base, record).await
     }
 
     /// Deletes the old record once the new one, `record`, holds all that was saved under the old id.
@@ -171,7 +187,17 @@ impl<S: SessionStore> Inner<S> {
                     .await
             }
         };
-        despite_durability(closed, old_key)
+        match despite_durability(closed, old_key) {
+            // Whose answer is lost: that it leads on can be seen, that it was deleted for this could not.
+            Err(error @ StoreError::Unavailable { .. }) if rotation.why == Why::Due => {
+                let found = self.store.load(old_key).await.ok().flatten();
+                match found.as_ref().and_then(forward::target) {
+                    Some(target) if target == *new_key => Ok(Swapped::Done),
+                    _ => Err(error),
+                }
+            }
+            closed => closed,
+        }
     }
 
     /// Merges what is unsaved into the latest state under the old id, and stores it in place of
@@ -238,36 +264,45 @@ impl<S: SessionStore> Inner<S> {
                 }
                 let mut sealed = current.clone();
                 sealed.revision = current.revision.next();
-                sealed.expires = Timestamp::default();
+                sealed.expires = SEALED;
                 // A touch that comes late must not move the expiry again.
                 sealed.last_seen = Timestamp::MAX;
                 *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(current.clone());
                 Some(sealed)
             })
         };
-        match self.store.modify(key, base, &change).await? {
-            Modified::Done(sealed) => {
-                let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Ok(latest.map(|latest| (latest, sealed.revision)))
+        let modified = self.store.modify(key, base, &change).await;
+        let latest = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (modified, latest) {
+            (Ok(Modified::Done(_)) | Err(StoreError::DurabilityUnknown { .. }), Some(latest)) => {
+                let sealed = latest.revision.next();
+                Ok(Some((latest, sealed)))
             }
-            Modified::Declined | Modified::Gone => Ok(None),
+            (Ok(_), _) => Ok(None),
+            (Err(error), Some(latest)) => {
+                // It may be sealed all the same.
+                let found = self.store.load(key).await.ok().flatten();
+                if let Some(sealed) = found.filter(|found| found.expires == SEALED) {
+                    self.unseal(key, latest, sealed.revision).await;
+                }
+                Err(error.into())
+            }
+            (Err(error), None) => Err(error.into()),
         }
     }
 
     /// Puts a sealed record back, after the renewal has failed: its visitor keeps the old session.
     async fn unseal(&self, key: &StoreKey, mut record: Record, sealed: Revision) {
         record.revision = sealed.next();
-        let problem = match self.store.update(key, &record, sealed).await {
-            Ok(Swapped::Done) => return,
-            Ok(Swapped::Conflict | Swapped::Gone) => String::from("it has been removed meanwhile"),
-            Err(error) => chain(&error).to_string(),
-        };
-        tracing::error!(
-            event = "store_failure",
-            session = %correlation(key),
-            error = problem,
-            "a session is lost: its renewal failed, and so did putting its record back"
-        );
+        // Where it is gone, or another than the sealed one, somebody has ended it, or nobody sealed it.
+        if let Err(error) = self.store.update(key, &record, sealed).await {
+            tracing::error!(
+                event = "store_failure",
+                session = %correlation(key),
+                error = %chain(&error),
+                "a session is lost: its renewal failed, and so did putting its record back"
+            );
+        }
     }
 }
 

@@ -104,12 +104,18 @@ impl State {
         fields
     }
 
+    /// Whether a save has something to do.
     pub(crate) fn has_unsaved(&self) -> bool {
-        self.in_flight.is_some() || !self.pending.is_empty() || !self.destroyed.is_empty()
+        self.has_changes() || !self.destroyed.is_empty()
+    }
+
+    /// Whether something has been laid over that is not stored.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.in_flight.is_some() || !self.pending.is_empty()
     }
 
     /// Takes what is to be saved now. It is kept as being in flight until [`saved`](Self::saved), so
-    /// that a save that fails or is dropped half way loses nothing.
+    /// that a save that fails loses nothing.
     pub(crate) fn begin_save(&mut self) -> Arc<Unsaved> {
         let mut unsaved = self
             .in_flight

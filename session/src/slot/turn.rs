@@ -34,7 +34,7 @@ impl Turn {
     }
 }
 
-pub(crate) struct TurnGuard<'a>(&'a Turn);
+pub(super) struct TurnGuard<'a>(&'a Turn);
 
 impl Drop for TurnGuard<'_> {
     fn drop(&mut self) {

@@ -1,0 +1,294 @@
+//! Saves that are dropped half way, and saves whose answer is lost: the next save knows what they did,
+//! so that nothing is merged twice, nothing is stored twice, and nobody is signed out.
+
+use std::time::Duration;
+
+use session::{
+    BoxedStore, Durability, FilesystemStore, MemoryStore, Session, SessionError, SessionManager,
+    SessionStore as _, StoreError,
+};
+use session_tests::faults::{Answer, FaultyStore};
+
+#[derive(Debug, Default, Session)]
+struct Visit {
+    #[session(rotate)]
+    user: Option<String>,
+    #[session(merge = session::merge::sum)]
+    count: u64,
+    #[session(merge = session::merge::append)]
+    seen: Vec<String>,
+    #[session(on_conflict = "reject")]
+    address: String,
+    plain: u32,
+}
+
+const LATE: Answer = Answer::Late(Duration::from_millis(300));
+/// How long the saves that are dropped are waited for.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A store whose answers can be delayed and lost.
+struct Sessions {
+    manager: SessionManager<FaultyStore<BoxedStore>>,
+    store: FaultyStore<BoxedStore>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Sessions {
+    /// On either store.
+    fn both() -> [Sessions; 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = FilesystemStore::builder(folder.path().join("sessions"))
+            .durability(Durability::Process)
+            .open()
+            .expect("a store");
+        [
+            Sessions::on(files.boxed(), Some(folder)),
+            Sessions::on(MemoryStore::new().boxed(), None),
+        ]
+    }
+
+    fn on(store: BoxedStore, folder: Option<tempfile::TempDir>) -> Self {
+        let store = FaultyStore::new(store);
+        Sessions {
+            manager: SessionManager::builder(store.clone()).build(),
+            store,
+            _folder: folder,
+        }
+    }
+
+    /// A session that is stored; its id.
+    async fn begun(&self) -> String {
+        let mut session = self.manager.create::<Visit>().expect("an id");
+        change(&mut session, "first");
+        session.save().await.expect("saved");
+        session.id().as_str().to_owned()
+    }
+
+    async fn open(&self, id: &str) -> Session<Visit> {
+        self.manager.get(Some(id)).await.expect("opened")
+    }
+
+    async fn records(&self) -> usize {
+        let mut listing = self.manager.list();
+        let mut records = 0;
+        while listing.next().await.is_some() {
+            records += 1;
+        }
+        records
+    }
+}
+
+/// Each of these, made twice, leaves a trace.
+fn change(session: &mut Session<Visit>, address: &str) {
+    *session.count_mut() += 1;
+    session.seen_mut().push(address.to_owned());
+    session.set_address(address.to_owned());
+}
+
+fn is_unavailable(error: &SessionError) -> bool {
+    matches!(error, SessionError::Store(StoreError::Unavailable { .. }))
+}
+
+#[tokio::test]
+async fn a_save_that_is_dropped_half_way_is_merged_once() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        change(&mut session, "second");
+        sessions.store.answer("modify", LATE);
+        let save = tokio::time::timeout(PATIENCE, session.save());
+        save.await.expect_err("it takes longer");
+        sessions.store.repair();
+        // Others go on meanwhile, and so does this request.
+        let mut other = sessions.open(&id).await;
+        *other.count_mut() += 10;
+        other.save().await.expect("saved");
+        session.set_plain(7);
+        session.save().await.expect("no conflict with itself");
+        let stored = sessions.open(&id).await;
+        assert_eq!(stored.count, 12);
+        assert_eq!(stored.seen, ["first", "second"]);
+        assert_eq!(stored.address, "second");
+        assert_eq!(stored.plain, 7);
+        session.refresh();
+        assert_eq!((session.count, session.plain), (12, 7));
+    }
+}
+
+#[tokio::test]
+async fn a_save_that_is_dropped_again_and_again_is_merged_once() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        sessions.store.answer("modify", LATE);
+        change(&mut session, "second");
+        for _ in 0..3 {
+            let save = tokio::time::timeout(PATIENCE, session.save());
+            save.await.expect_err("it takes longer");
+        }
+        sessions.store.repair();
+        *session.count_mut() += 1;
+        session.save().await.expect("saved");
+        let stored = sessions.open(&id).await;
+        assert_eq!(stored.count, 3);
+        assert_eq!(stored.seen, ["first", "second"]);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_dropped_half_way_is_finished() {
+    for operation in ["create", "delete"] {
+        for sessions in Sessions::both() {
+            let id = sessions.begun().await;
+            let mut session = sessions.open(&id).await;
+            session.set_user(Some(String::from("alice")));
+            sessions.store.answer(operation, LATE);
+            let save = tokio::time::timeout(PATIENCE, session.save());
+            save.await.expect_err("it takes longer");
+            sessions.store.repair();
+            session.save().await.expect("saved");
+            let stored = sessions.open(session.id().as_str()).await;
+            assert_eq!(stored.user.as_deref(), Some("alice"), "{operation}");
+            assert!(sessions.open(&id).await.is_new());
+            assert_eq!(sessions.records().await, 1, "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_session_whose_save_is_dropped_is_stored_once() {
+    for sessions in Sessions::both() {
+        let mut session = sessions.manager.create::<Visit>().expect("an id");
+        change(&mut session, "first");
+        sessions.store.answer("create", LATE);
+        let save = tokio::time::timeout(PATIENCE, session.save());
+        save.await.expect_err("it takes longer");
+        sessions.store.repair();
+        session.save().await.expect("saved");
+        assert_eq!(sessions.open(session.id().as_str()).await.count, 1);
+        assert_eq!(sessions.records().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_destroy_ends_what_a_dropped_save_has_stored() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        session.set_user(Some(String::from("alice")));
+        sessions.store.answer("create", LATE);
+        let save = tokio::time::timeout(PATIENCE, session.save());
+        save.await.expect_err("it takes longer");
+        sessions.store.repair();
+        session.destroy();
+        session.save().await.expect("destroyed");
+        assert_eq!(sessions.records().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_save_whose_answer_is_lost_is_merged_once() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        change(&mut session, "second");
+        sessions.store.answer("modify", Answer::Lost);
+        let error = session.save().await.expect_err("it seems to have failed");
+        assert!(is_unavailable(&error), "{error}");
+        sessions.store.repair();
+        *session.count_mut() += 1;
+        session.save().await.expect("no conflict with itself");
+        let stored = sessions.open(&id).await;
+        assert_eq!(stored.count, 3);
+        assert_eq!(stored.seen, ["first", "second"]);
+    }
+}
+
+/// One that was not carried out is, by the next save.
+#[tokio::test]
+async fn a_save_that_failed_is_made_up_for() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        change(&mut session, "second");
+        sessions.store.set_down(true);
+        for _ in 0..3 {
+            let error = session.save().await.expect_err("the store is down");
+            assert!(is_unavailable(&error), "{error}");
+        }
+        sessions.store.repair();
+        session.save().await.expect("saved");
+        assert_eq!(sessions.open(&id).await.count, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_new_session_whose_answer_is_lost_is_stored_once() {
+    for sessions in Sessions::both() {
+        let mut session = sessions.manager.create::<Visit>().expect("an id");
+        change(&mut session, "first");
+        sessions.store.answer("create", Answer::Lost);
+        let error = session.save().await.expect_err("it seems to have failed");
+        assert!(is_unavailable(&error), "{error}");
+        sessions.store.repair();
+        session.save().await.expect("saved");
+        assert_eq!(sessions.open(session.id().as_str()).await.count, 1);
+        assert_eq!(sessions.records().await, 1);
+    }
+}
+
+/// It is told, and the next save writes it once more.
+#[tokio::test]
+async fn a_save_that_may_not_be_durable_is_written_again_and_merged_once() {
+    for operation in ["modify", "create"] {
+        for sessions in Sessions::both() {
+            let mut session = if operation == "modify" {
+                sessions.open(&sessions.begun().await).await
+            } else {
+                sessions.manager.create().expect("an id")
+            };
+            change(&mut session, "second");
+            let count = session.count;
+            sessions.store.answer(operation, Answer::NotDurable);
+            let error = session.save().await.expect_err("it may not last");
+            let is_undurable = matches!(
+                error,
+                SessionError::Store(StoreError::DurabilityUnknown { .. })
+            );
+            assert!(is_undurable, "{error}");
+            sessions.store.repair();
+            assert!(session.should_save());
+            assert_eq!(
+                session.save().await.expect("saved"),
+                session::Saved::Written
+            );
+            assert!(!session.should_save());
+            assert_eq!(sessions.open(session.id().as_str()).await.count, count);
+            assert_eq!(sessions.records().await, 1, "{operation}");
+        }
+    }
+}
+
+/// A renewal that cannot store its new record leaves none behind.
+#[tokio::test]
+async fn a_renewal_that_fails_leaves_one_record() {
+    for answer in [Answer::Lost, Answer::NotDurable] {
+        for sessions in Sessions::both() {
+            let id = sessions.begun().await;
+            let mut session = sessions.open(&id).await;
+            session.set_user(Some(String::from("alice")));
+            sessions.store.answer("create", answer);
+            session
+                .save()
+                .await
+                .expect_err("the new record is in doubt");
+            assert_eq!(sessions.records().await, 1);
+            assert_eq!(sessions.open(&id).await.user, None);
+            sessions.store.repair();
+            session.save().await.expect("saved");
+            let stored = sessions.open(session.id().as_str()).await;
+            assert_eq!(stored.user.as_deref(), Some("alice"));
+            assert_eq!(sessions.records().await, 1);
+        }
+    }
+}
