@@ -286,13 +286,12 @@ fn session_data(model: &Model) -> TokenStream {
         .map(|(field, stored)| read(private, field, stored));
     let version = version(model);
     let writes = model.stored().map(|(field, stored)| write(field, stored));
-    let (reader, writer, data) = match model.stored().next() {
+    let (writer, data) = match model.stored().next() {
         Some(_) => (
-            quote!(reader),
             quote!(writer),
             Some(quote!(let data = self.__session.data();)),
         ),
-        None => (quote!(_), quote!(_), None),
+        None => (quote!(_), None),
     };
     quote! {
         #[automatically_derived]
@@ -308,16 +307,21 @@ fn session_data(model: &Model) -> TokenStream {
             const FIELDS: &'static [#private::Field] = &[#(#fields),*];
             #version
 
-            fn fork(#reader: &mut #private::Reader<'_>) -> Self {
+            fn fork(reader: &mut #private::Reader<'_>) -> Self {
                 let #mutable data = #start;
                 #(#starts)*
                 #(#reads)*
-                Self { __session: #private::State::new(data, [#(#times),*]) }
+                Self { __session: #private::State::new(data, [#(#times),*], reader) }
             }
 
             fn overlay(&self, #writer: &mut #private::Writer<'_>) {
                 #data
                 #(#writes)*
+            }
+
+            #[inline]
+            fn handle(&self) -> ::core::primitive::u64 {
+                self.__session.handle()
             }
 
             #[inline]

@@ -53,6 +53,9 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
     /// Writes every changed field.
     fn overlay(&self, writer: &mut Writer<'_>);
 
+    /// The number of the session handle that this was read for.
+    fn handle(&self) -> u64;
+
     /// One bit a field, in the order of [`FIELDS`](Self::FIELDS).
     fn changed(&self) -> &[u64];
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::data::{Companion, Reader, SessionData, Version, Writer};
@@ -37,7 +38,12 @@ pub struct Session<T: SessionData> {
     slot: OpenSlot,
     epoch: u32,
     is_cleared: bool,
+    /// What tells `tracked` from that of any other handle.
+    number: u64,
 }
+
+/// How many handles there have been.
+static HANDLES: AtomicU64 = AtomicU64::new(0);
 
 impl<T: SessionData> Session<T> {
     /// A fork of what `slot` holds.
@@ -53,7 +59,8 @@ impl<T: SessionData> Session<T> {
             None => (None, Changes::default()),
         };
         let read = brought_up.as_ref().unwrap_or(&fields);
-        let tracked = T::Tracked::fork(&mut Reader::new(read, now));
+        let number = HANDLES.fetch_add(1, Ordering::Relaxed) + 1;
+        let tracked = T::Tracked::fork(&mut Reader::new(read, now).for_handle(number));
         let needs_base = T::Tracked::FIELDS.iter().any(Field::needs_base);
         Session {
             tracked,
@@ -66,6 +73,7 @@ impl<T: SessionData> Session<T> {
             slot: slot.clone(),
             epoch,
             is_cleared: false,
+            number,
         }
     }
 
@@ -125,7 +133,7 @@ impl<T: SessionData> Session<T> {
     pub fn mark_modified(&mut self) {
         let fields = T::Tracked::FIELDS.iter().enumerate();
         for (index, _) in fields.filter(|(_, field)| field.ttl.is_none()) {
-            self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
+            self.mark(index);
         }
         self.slot.state().pending.is_forced = true;
     }
@@ -235,6 +243,7 @@ impl<T: SessionData> Session<T> {
 
     /// Lays what has changed over the slot and begins anew; changes that cannot be encoded stay.
     fn overlay(&mut self) -> Result<(), EncodeError> {
+        self.adopt();
         if !self.is_marked() {
             return Ok(());
         }
@@ -311,7 +320,7 @@ impl<T: SessionData> Session<T> {
     /// The data of a session in which nothing is stored.
     fn unstored(&self) -> T::Tracked {
         let now = self.slot.manager().now();
-        T::Tracked::fork(&mut Reader::new(&Fields::default(), now))
+        T::Tracked::fork(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
     }
 
     fn marked_fields(&self) -> Vec<&'static str> {
@@ -325,7 +334,28 @@ impl<T: SessionData> Session<T> {
     }
 
     fn is_marked(&self) -> bool {
-        self.is_cleared || self.tracked.changed().iter().any(|word| *word != 0)
+        self.is_cleared
+            || self.is_exchanged()
+            || self.tracked.changed().iter().any(|word| *word != 0)
+    }
+
+    /// Whether the data is another handle's: by `mem::swap`, the one way past the setters.
+    fn is_exchanged(&self) -> bool {
+        self.tracked.handle() != self.number
+    }
+
+    /// Marks every field when the data is another handle's: all of them have been set.
+    fn adopt(&mut self) {
+        if self.is_exchanged() {
+            self.number = self.tracked.handle();
+            for index in 0..T::Tracked::FIELDS.len() {
+                self.mark(index);
+            }
+        }
+    }
+
+    fn mark(&mut self, index: usize) {
+        self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
     }
 }
 
