@@ -310,7 +310,7 @@ def main():
     figures = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory(prefix="session-compile-") as folder:
         if "derive" in parts:
-            rounds, numbers_of_fields = (3, [10]) if arguments.quick else (15, NUMBERS_OF_FIELDS)
+            rounds, numbers_of_fields = (3, [10]) if arguments.quick else (5, NUMBERS_OF_FIELDS)
             can_count = shutil.which("valgrind") is not None and not arguments.quick
             figures["derive"] = Derive(pathlib.Path(folder) / "derive").measure(rounds, numbers_of_fields, can_count)
             print_derive(figures["derive"])
