@@ -49,11 +49,7 @@ impl<T: SessionData> Session<T> {
     /// A fork of what `slot` holds.
     #[must_use]
     pub fn fork(slot: &OpenSlot) -> Self {
-        let now = slot.manager().now();
-        let (fields, epoch) = {
-            let state = slot.state();
-            (state.fields(now), state.epoch)
-        };
+        let (fields, epoch, now) = held_by(slot);
         let (brought_up, migrated) = match T::Tracked::VERSION {
             Some(version) => version.bring_up(T::Tracked::FIELDS, &fields),
             None => (None, Changes::default()),
@@ -61,10 +57,9 @@ impl<T: SessionData> Session<T> {
         let read = brought_up.as_ref().unwrap_or(&fields);
         let number = HANDLES.fetch_add(1, Ordering::Relaxed) + 1;
         let tracked = T::Tracked::fork(&mut Reader::new(read, now).for_handle(number));
-        let needs_base = T::Tracked::FIELDS.iter().any(Field::needs_base);
         Session {
             tracked,
-            base: if needs_base {
+            base: if need_base(T::Tracked::FIELDS) {
                 fields
             } else {
                 Fields::default()
@@ -84,7 +79,7 @@ impl<T: SessionData> Session<T> {
     /// After a [`SessionError::Conflict`] this is how to look at what the other request has made of
     /// the session.
     pub fn refresh(&mut self) {
-        self.tracked.changed_mut().fill(0);
+        unmark(self.tracked.changed_mut());
         self.is_cleared = false;
         *self = Session::fork(&self.slot);
     }
@@ -249,23 +244,13 @@ impl<T: SessionData> Session<T> {
         }
         let changes = self.changes()?;
         let is_worth_storing = !(self.is_new() && changes.are_defaults());
-        if T::Tracked::FIELDS.iter().any(Field::needs_base) {
-            self.rebase(&changes);
+        if need_base(T::Tracked::FIELDS) {
+            rebase(&mut self.base, &changes);
         }
         self.is_cleared = false;
         self.migrated = Changes::default();
-        self.tracked.changed_mut().fill(0);
-        let mut state = self.slot.state();
-        if state.epoch == self.epoch {
-            state.pending.is_worth_storing |= is_worth_storing;
-            state.pending.changes.overlay(changes);
-        } else {
-            tracing::debug!(
-                event = "write_after_destroy",
-                "changes of a session handle are dropped: the session was destroyed through another \
-                 handle of the same request"
-            );
-        }
+        unmark(self.tracked.changed_mut());
+        lay_over(&self.slot, self.epoch, changes, is_worth_storing);
         Ok(())
     }
 
@@ -297,20 +282,6 @@ impl<T: SessionData> Session<T> {
         changes
     }
 
-    /// Notes what has been laid over the slot: later changes begin from there.
-    fn rebase(&mut self, changes: &Changes) {
-        for (field, value) in changes.values() {
-            for name in field.names() {
-                match value {
-                    Some(value) => self.base.set(name, value),
-                    None => {
-                        self.base.remove(name);
-                    }
-                }
-            }
-        }
-    }
-
     fn reset(&mut self) {
         self.tracked = self.unstored();
         self.base = Fields::default();
@@ -323,20 +294,8 @@ impl<T: SessionData> Session<T> {
         T::Tracked::fork(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
     }
 
-    fn marked_fields(&self) -> Vec<&'static str> {
-        let changed = self.tracked.changed();
-        let is_marked = |index: usize| changed[index / 64] & (1 << (index % 64)) != 0;
-        T::Tracked::FIELDS
-            .iter()
-            .enumerate()
-            .filter_map(|(index, field)| is_marked(index).then_some(field.name))
-            .collect()
-    }
-
     fn is_marked(&self) -> bool {
-        self.is_cleared
-            || self.is_exchanged()
-            || self.tracked.changed().iter().any(|word| *word != 0)
+        self.is_cleared || self.is_exchanged() || has_marks(self.tracked.changed())
     }
 
     /// Whether the data is another handle's: by `mem::swap`, the one way past the setters.
@@ -381,26 +340,12 @@ impl<T: SessionData> Drop for Session<T> {
         if !self.is_marked() || std::thread::panicking() {
             return;
         }
-        let phase = self.slot.state().phase;
-        match phase {
-            Phase::BeforeHead => {
-                if let Err(error) = self.overlay() {
-                    self.slot.state().encode_error.get_or_insert(error);
-                }
+        if self.slot.state().phase == Phase::BeforeHead {
+            if let Err(error) = self.overlay() {
+                note_encode_error(&self.slot, error);
             }
-            Phase::AfterHead => tracing::error!(
-                event = "dropped_after_commit",
-                fields = ?self.marked_fields(),
-                "a session handle was dropped with unsaved changes after its response had left: \
-                 they are lost. Call `session.save().await` before dropping a handle that has \
-                 been moved into a stream, a WebSocket or a task"
-            ),
-            Phase::Direct => tracing::warn!(
-                event = "dropped_unsaved",
-                fields = ?self.marked_fields(),
-                "a session handle was dropped with unsaved changes: they are lost. Call \
-                 `manager.save(&mut session).await`"
-            ),
+        } else {
+            report_loss(&self.slot, T::Tracked::FIELDS, self.tracked.changed());
         }
     }
 }
@@ -415,5 +360,85 @@ where
             .field("is_new", &self.is_new())
             .field("is_modified", &self.is_modified())
             .finish_non_exhaustive()
+    }
+}
+
+// What follows does not depend on the type of the data: it is compiled once, not for every type.
+
+/// What the slot holds now.
+fn held_by(slot: &OpenSlot) -> (Fields, u32, Timestamp) {
+    let now = slot.manager().now();
+    let state = slot.state();
+    (state.fields(now), state.epoch, now)
+}
+
+fn need_base(fields: &[Field]) -> bool {
+    fields.iter().any(Field::needs_base)
+}
+
+/// Notes what has been laid over the slot: later changes begin from there.
+fn rebase(base: &mut Fields, changes: &Changes) {
+    for (field, value) in changes.values() {
+        for name in field.names() {
+            match value {
+                Some(value) => base.set(name, value),
+                None => {
+                    base.remove(name);
+                }
+            }
+        }
+    }
+}
+
+fn lay_over(slot: &OpenSlot, epoch: u32, changes: Changes, is_worth_storing: bool) {
+    let mut state = slot.state();
+    if state.epoch == epoch {
+        state.pending.is_worth_storing |= is_worth_storing;
+        state.pending.changes.overlay(changes);
+    } else {
+        tracing::debug!(
+            event = "write_after_destroy",
+            "changes of a session handle are dropped: the session was destroyed through another \
+             handle of the same request"
+        );
+    }
+}
+
+fn note_encode_error(slot: &OpenSlot, error: EncodeError) {
+    slot.state().encode_error.get_or_insert(error);
+}
+
+fn has_marks(changed: &[u64]) -> bool {
+    changed.iter().any(|word| *word != 0)
+}
+
+fn unmark(changed: &mut [u64]) {
+    changed.fill(0);
+}
+
+/// Says in the log that nobody will save what is marked.
+#[cold]
+fn report_loss(slot: &OpenSlot, fields: &'static [Field], changed: &[u64]) {
+    let is_marked = |index: usize| changed[index / 64] & (1 << (index % 64)) != 0;
+    let marked: Vec<&str> = fields
+        .iter()
+        .enumerate()
+        .filter_map(|(index, field)| is_marked(index).then_some(field.name))
+        .collect();
+    if slot.state().phase == Phase::AfterHead {
+        tracing::error!(
+            event = "dropped_after_commit",
+            fields = ?marked,
+            "a session handle was dropped with unsaved changes after its response had left: they are \
+             lost. Call `session.save().await` before dropping a handle that has been moved into a \
+             stream, a WebSocket or a task"
+        );
+    } else {
+        tracing::warn!(
+            event = "dropped_unsaved",
+            fields = ?marked,
+            "a session handle was dropped with unsaved changes: they are lost. Call \
+             `manager.save(&mut session).await`"
+        );
     }
 }

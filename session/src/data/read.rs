@@ -1,4 +1,6 @@
 //! From a record's stored bytes to the fields of a struct.
+//!
+//! What is generic is compiled anew for every type of a field, so it is kept small here.
 
 use std::time::Duration;
 
@@ -66,10 +68,14 @@ impl<'a> Reader<'a> {
         let Some(bytes) = self.fields.stored(field) else {
             return;
         };
-        if let Some(value) = decode(bytes) {
-            *slot = value;
-            return;
+        match decode(bytes) {
+            Some(value) => *slot = value,
+            None => self.note_undecodable(field),
         }
+    }
+
+    #[cold]
+    fn note_undecodable(&mut self, field: &'static Field) {
         self.undecodable.push(field.name);
         // The error's text could quote the value, so only the field is named.
         tracing::warn!(
@@ -113,7 +119,11 @@ pub(super) fn decode<'a, T>(
     bytes: &'a [u8],
     deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,
 ) -> Result<T, rmp_serde::decode::Error> {
+    deserialize(&mut deserializer(bytes))
+}
+
+fn deserializer(bytes: &[u8]) -> FieldDeserializer<'_> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(MAX_DEPTH);
-    deserialize(&mut deserializer)
+    deserializer
 }

@@ -1,4 +1,6 @@
 //! From the changed fields of a struct to raw changes of a record.
+//!
+//! What is generic is compiled anew for every type of a field, so it is kept small here.
 
 use std::sync::Arc;
 
@@ -43,7 +45,11 @@ impl<'a> Writer<'a> {
         field: &'static Field,
         serialize: impl FnOnce(&mut FieldSerializer<'_>) -> Result<(), rmp_serde::encode::Error>,
     ) {
-        match encode(serialize) {
+        self.note(field, encode(serialize));
+    }
+
+    fn note(&mut self, field: &'static Field, encoded: Result<Vec<u8>, EncodeProblem>) {
+        match encoded {
             Ok(bytes) => self.changes.set(field, bytes, self.base.stored(field)),
             Err(problem) => {
                 self.error.get_or_insert(EncodeError {
@@ -69,9 +75,20 @@ pub(super) fn encode(
     serialize: impl FnOnce(&mut FieldSerializer<'_>) -> Result<(), rmp_serde::encode::Error>,
 ) -> Result<Vec<u8>, EncodeProblem> {
     let mut bytes = Vec::new();
-    // Structs as maps: a field added to a nested struct does not shift the others.
-    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-    serialize(&mut serializer).map_err(EncodeProblem::Serialize)?;
+    let outcome = serialize(&mut serializer(&mut bytes));
+    checked(outcome, bytes)
+}
+
+/// Structs as maps: a field added to a nested struct does not shift the others.
+fn serializer(bytes: &mut Vec<u8>) -> FieldSerializer<'_> {
+    rmp_serde::Serializer::new(bytes).with_struct_map()
+}
+
+fn checked(
+    outcome: Result<(), rmp_serde::encode::Error>,
+    bytes: Vec<u8>,
+) -> Result<Vec<u8>, EncodeProblem> {
+    outcome.map_err(EncodeProblem::Serialize)?;
     if !is_one_value(&bytes) {
         return Err(EncodeProblem::NotOneValue);
     }
