@@ -81,6 +81,10 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
 
             fn overlay(&self, _: &mut #private::Writer<'_>) {}
 
+            fn handle(&self) -> ::core::primitive::u64 {
+                0
+            }
+
             fn changed(&self) -> &[::core::primitive::u64] {
                 &[]
             }

@@ -25,6 +25,8 @@ struct Faults {
     conflicts: AtomicU32,
 }
 
+const CONFLICTING_DELETES: &str = "delete of a revision";
+
 /// What becomes of the answer of an operation that has been carried out.
 #[derive(Debug, Clone, Copy)]
 pub enum Answer {
@@ -63,6 +65,11 @@ impl<S> FaultyStore<S> {
     /// Has the next saves meet a conflict.
     pub fn conflict(&self, times: u32) {
         self.faults.conflicts.store(times, Ordering::SeqCst);
+    }
+
+    /// Has every delete of a revision meet another one.
+    pub fn conflict_deletes(&self) {
+        self.failing().push(CONFLICTING_DELETES);
     }
 
     /// Ends all faults.
@@ -139,6 +146,9 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
         expected: Option<Revision>,
     ) -> Result<Swapped, StoreError> {
         self.check("delete")?;
+        if expected.is_some() && self.failing().contains(&CONFLICTING_DELETES) {
+            return Ok(Swapped::Conflict);
+        }
         let deleted = self.store.delete(key, expected).await?;
         self.answered("delete").await.map(|()| deleted)
     }

@@ -73,6 +73,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/noop", web::to(noop))
         .route("/who", web::to(who))
         .route("/login/{user}", web::to(login))
+        .route("/login-early/{user}", web::to(login_early))
         .route("/role/{role}", web::to(role))
         .route("/role", web::to(no_role))
         .route("/logout", web::to(logout))
@@ -195,6 +196,17 @@ async fn who(session: Session<Visit>) -> String {
 async fn login(mut session: Session<Visit>, user: web::Path<String>) -> String {
     session.set_user(Some(user.into_inner()));
     describe(&session)
+}
+
+/// Signs in before the response is ready, and goes on.
+async fn login_early(
+    mut session: Session<Visit>,
+    user: web::Path<String>,
+) -> Result<String, SessionError> {
+    session.set_user(Some(user.into_inner()));
+    session.save().await?;
+    session.set_a(String::from("after"));
+    Ok(describe(&session))
 }
 
 async fn role(mut session: Session<Visit>, role: web::Path<String>) -> String {

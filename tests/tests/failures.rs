@@ -140,6 +140,27 @@ fn a_renewal_whose_end_may_not_be_durable_keeps_the_session() {
     assert_eq!(visitor.get("/logout").status, 500);
 }
 
+/// A save in the handler has renewed the id: the client learns it even when the last save of the request
+/// fails, or it would be signed out.
+#[test]
+fn an_id_that_was_renewed_before_the_last_save_failed_reaches_the_client() {
+    let (probe, store) = faulty();
+    let mut visitor = probe.client();
+    visitor.get("/set/a/before");
+    let id = visitor.id();
+    store.fail("modify");
+    let response = visitor.get("/login-early/alice");
+    assert_eq!(response.status, 500);
+    assert!(response.body.is_empty());
+    store.repair();
+    assert_ne!(visitor.id(), id);
+    let seen = visitor.get("/who").text();
+    assert!(
+        seen.contains("user=alice\n") && seen.contains("\na=before\n"),
+        "{seen}"
+    );
+}
+
 /// A touch that fails does not fail the request: it has read what it asked for.
 #[test]
 fn a_touch_that_fails_is_only_logged() {

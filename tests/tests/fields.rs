@@ -111,6 +111,25 @@ fn a_field_with_a_ttl_runs_out() {
     }
 }
 
+/// Marking everything lets no field last longer that falls back to its default by itself.
+#[actix_web::test]
+async fn marking_all_as_changed_lets_no_field_last_longer() {
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_sudo(true))
+        .await;
+    sessions.clock().advance(minutes(9));
+    let mut session = visitor.session::<Visit>().await;
+    session.mark_modified();
+    assert_eq!(
+        session.save().await.expect("saved"),
+        session::Saved::Written
+    );
+    assert!(visitor.session::<Visit>().await.sudo);
+    sessions.clock().advance(minutes(1));
+    assert!(!visitor.session::<Visit>().await.sudo);
+}
+
 /// 64 clients × 100 increments of one counter through two processes on one folder: exactly 6,400.
 #[test]
 fn a_merged_counter_counts_everything() {

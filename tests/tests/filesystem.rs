@@ -640,6 +640,19 @@ async fn left_over_temporary_files_are_swept_and_those_in_use_are_not() {
     assert!(!temporary(&busy).exists());
 }
 
+/// One that cannot be removed, a folder by this name for instance, keeps the sweep from nothing.
+#[tokio::test]
+async fn a_temporary_file_that_cannot_be_removed_does_not_stop_the_sweep() {
+    let (_kept, path, store) = store();
+    for _ in 0..20 {
+        let name = format!(".{}.session.0123456789abcdef.tmp", key().as_str());
+        fs::create_dir(path.join(name)).expect("made");
+        let _ = store.create(&key(), &record(1)).await.expect("created");
+    }
+    let removed = store.remove_expired(Timestamp::MAX).await.expect("swept");
+    assert_eq!(removed, 20);
+}
+
 /// Decision 11, C12: a lock that somebody does not give back is an error after the set time, for those
 /// who need it and for nobody else, and heals.
 #[tokio::test]

@@ -193,6 +193,29 @@ fn out_of_file_handles_is_an_error_and_heals() {
     }
 }
 
+/// The index is durable before the record that it leads to is there, without asking how durable: a power cut
+/// must not leave a session that `find` misses.
+#[test]
+fn whose_session_it_is_is_synced_before_the_record_is_written() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let folder = kept.path().join("sessions");
+    let server = serve(folder.to_str().expect("UTF-8"));
+    let mut visitor = Client::new(server.address);
+    visitor.get("/set/a/1");
+    let calls = calls(&kept.path().join("calls"), &server, || {
+        assert_eq!(visitor.get("/login/alice").status, 200);
+    });
+    let at = |wanted: &dyn Fn(&str) -> bool| calls.lines().position(wanted);
+    let hint = at(&|call| call.contains("mkdirat(")).expect("a folder for the owner");
+    let record = at(&|call| call.contains("renameat")).expect("a record");
+    let syncs = calls.lines().take(record).skip(hint);
+    let syncs = syncs.filter(|call| call.contains("fsync(")).count();
+    assert!(syncs >= 2, "the hint and the owner's folder: {calls}");
+}
+
 /// `find` costs in proportion to the owner's sessions: with 1,000 owners of 100 sessions each, one
 /// owner's take as many system calls as among 10.
 #[test]

@@ -117,6 +117,31 @@ fn a_clock_that_is_set_back_makes_no_session_immortal() {
     assert_eq!(probe.sessions.store().calls().total(), calls.total() + 1);
 }
 
+/// TO-6: what falls back to its default by itself does so as long after as it would have, and an id gets
+/// no older either.
+#[test]
+fn a_clock_that_is_set_back_lets_no_field_and_no_id_last_longer() {
+    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+        builder.renew_interval(hours(1)).idle_timeout(hours(10))
+    });
+    let start = Timestamp::from_millis(1_800_000_000_000);
+    probe.clock.set(start);
+    let mut visitor = probe.client();
+    visitor.get("/login/alice");
+    probe.clock.advance(hours(1));
+    visitor.get("/who");
+    let renewed = visitor.id();
+    assert_eq!(visitor.get("/sudo").text(), "None");
+    probe.clock.set(start - days(100));
+    assert!(visitor.get("/who").text().contains("sudo=true\n"));
+    probe.clock.advance(minutes(10));
+    assert!(visitor.get("/who").text().contains("sudo=false\n"));
+    assert_eq!(visitor.id(), renewed);
+    probe.clock.advance(minutes(50));
+    visitor.get("/who");
+    assert_ne!(visitor.id(), renewed);
+}
+
 /// TO-6 [gate]: whole processes whose clocks are behind: no panic, no mass loss, and what they write
 /// is a good record for the others. TO-9: clocks that differ by minutes end nothing.
 #[test]

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use session::testing::TestClock;
 use session::{
     BoxedStore, Durability, FilesystemStore, MemoryStore, Session, SessionError, SessionManager,
-    SessionStore as _, StoreError,
+    SessionStore as _, StoreError, minutes,
 };
 use session_tests::faults::{Answer, FaultyStore};
 
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 struct Sessions {
     manager: SessionManager<FaultyStore<BoxedStore>>,
     store: FaultyStore<BoxedStore>,
+    clock: TestClock,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -49,11 +51,25 @@ impl Sessions {
 
     fn on(store: BoxedStore, folder: Option<tempfile::TempDir>) -> Self {
         let store = FaultyStore::new(store);
+        let clock = TestClock::default();
         Sessions {
-            manager: SessionManager::builder(store.clone()).build(),
+            manager: SessionManager::builder(store.clone())
+                .clock(clock.clone())
+                .build(),
             store,
+            clock,
             _folder: folder,
         }
+    }
+
+    /// The same sessions, whose ids are renewed by time.
+    fn renewing(self) -> Self {
+        let builder = SessionManager::builder(self.store.clone());
+        let builder = builder
+            .clock(self.clock.clone())
+            .renew_interval(minutes(10));
+        let manager = builder.build();
+        Sessions { manager, ..self }
     }
 
     /// A session that is stored; its id.
@@ -290,5 +306,71 @@ async fn a_renewal_that_fails_leaves_one_record() {
             assert_eq!(stored.user.as_deref(), Some("alice"));
             assert_eq!(sessions.records().await, 1);
         }
+    }
+}
+
+/// What a change meets may be over by the time it is looked at: it is dropped all the same.
+#[tokio::test]
+async fn a_rejected_change_of_a_session_that_ends_meanwhile_is_dropped() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        let mut other = sessions.open(&id).await;
+        change(&mut other, "other");
+        other.save().await.expect("saved");
+        change(&mut session, "mine");
+        sessions.store.answer("modify", LATE);
+        let (saved, ()) = tokio::join!(session.save(), async {
+            tokio::time::sleep(PATIENCE).await;
+            other.destroy();
+            other.save().await.expect("destroyed");
+        });
+        assert!(matches!(saved, Err(SessionError::Conflict(_))));
+        sessions.store.repair();
+        change(&mut session, "again");
+        assert_eq!(session.save().await.expect("told"), session::Saved::Gone);
+        assert_eq!(sessions.records().await, 0);
+    }
+}
+
+/// A sign-out looks for what a renewal by time has made of the session. That it cannot look is told, and
+/// it looks no more often than a set number of times.
+#[tokio::test]
+async fn a_sign_out_that_cannot_be_sure_is_an_error() {
+    for sessions in Sessions::both() {
+        let sessions = sessions.renewing();
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        session.destroy();
+        sessions.store.fail("load");
+        session.save().await.expect_err("it cannot be looked for");
+        sessions.store.repair();
+        sessions.store.conflict_deletes();
+        let error = session.save().await.expect_err("others always save first");
+        assert!(error.is_temporary(), "{error}");
+        assert_eq!(sessions.records().await, 1);
+        sessions.store.repair();
+        session.save().await.expect("destroyed");
+        assert_eq!(sessions.records().await, 0);
+    }
+}
+
+/// Of a renewal by time it can be seen that it was carried out.
+#[tokio::test]
+async fn a_renewal_by_time_whose_answer_is_lost_is_done() {
+    for sessions in Sessions::both() {
+        let sessions = sessions.renewing();
+        let id = sessions.begun().await;
+        sessions.clock.advance(minutes(10));
+        let mut session = sessions.open(&id).await;
+        sessions.store.answer("update", Answer::Lost);
+        session.save().await.expect("renewed");
+        sessions.store.repair();
+        let new_id = session.id();
+        assert_ne!(new_id.as_str(), id);
+        assert_eq!(sessions.open(new_id.as_str()).await.count, 1);
+        sessions.clock.advance(minutes(2));
+        assert_eq!(sessions.open(new_id.as_str()).await.count, 1);
+        assert!(sessions.open(&id).await.is_new());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::forward;
 use crate::record::Record;
 use crate::{Timestamp, hours, minutes};
 
@@ -98,5 +99,9 @@ pub(super) fn rebased(record: &Record, now: Timestamp) -> Option<Record> {
     rebased
         .fields
         .move_deadlines(|deadline| now + deadline.since(record.last_seen));
+    let issued = forward::id_issued(record);
+    if issued != record.created {
+        forward::note_issued(&mut rebased, now - record.last_seen.since(issued));
+    }
     Some(rebased)
 }
