@@ -99,14 +99,20 @@ fn no_file_is_looked_at_before_it_is_opened() {
         assert!(of_sessions.clone().count() > 0, "{what}: {calls}");
         for line in of_sessions {
             let call = line.split_whitespace().nth(1).unwrap_or_default();
-            let is_step = ["openat(", "renameat(", "renameat2(", "unlinkat("]
-                .iter()
-                .any(|step| call.starts_with(step));
+            let is_step = [
+                "openat(",
+                "openat2(",
+                "renameat(",
+                "renameat2(",
+                "unlinkat(",
+            ]
+            .iter()
+            .any(|step| call.starts_with(step));
             assert!(is_step, "{what}: {line}");
             // Relative to the folder that was opened, and never through a link.
             assert!(!line.contains("AT_FDCWD"), "{what}: {line}");
             let is_guarded = line.contains("O_NOFOLLOW") && line.contains("O_CLOEXEC");
-            assert!(is_guarded || !call.starts_with("openat("), "{line}");
+            assert!(is_guarded || !call.starts_with("openat"), "{line}");
         }
         // LC-7: the end of a session waits for the disk, at every durability.
         let synced = calls
@@ -122,7 +128,7 @@ fn no_file_is_looked_at_before_it_is_opened() {
 
 /// The calls about files that `server` makes meanwhile.
 fn calls(seen: &Path, server: &Process, work: impl FnOnce()) -> String {
-    let arguments = ["-e", "trace=%file,%desc", "-o"];
+    let arguments = ["-e", "trace=%file,%desc,%network", "-o"];
     let arguments = [&arguments[..], &[seen.to_str().expect("UTF-8")]].concat();
     traced(server.id(), &arguments, work);
     std::fs::read_to_string(seen).expect("a trace")
@@ -173,9 +179,9 @@ fn out_of_file_handles_is_an_error_and_heals() {
     let mut visitor = Client::new(server.address);
     visitor.get("/login/alice");
     let id = visitor.id();
-    let arguments = ["-o", "/dev/null", "-e", "trace=openat"];
+    let arguments = ["-o", "/dev/null", "-e", "trace=openat,openat2"];
     for error in ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EIO"] {
-        let inject = format!("inject=openat:error={error}");
+        let inject = format!("inject=openat,openat2:error={error}");
         let arguments = [&arguments[..], &["-e", &inject]].concat();
         traced(server.id(), &arguments, || {
             for path in ["/who", "/set/a/1", "/login/bob", "/logout"] {
@@ -190,6 +196,48 @@ fn out_of_file_handles_is_an_error_and_heals() {
             "{error}"
         );
         assert_eq!(visitor.id(), id);
+    }
+}
+
+/// A session that the kernel has in memory is read where the request is, with four calls and no trip to
+/// another thread. One that it has not, or cannot say, is read as before.
+#[test]
+fn a_session_in_memory_is_read_without_another_thread() {
+    if !tools::has("strace", &["-V"]) {
+        return;
+    }
+    let kept = tempfile::tempdir().expect("a folder");
+    let server = serve(kept.path().join("sessions").to_str().expect("UTF-8"));
+    let mut visitor = Client::new(server.address);
+    visitor.get("/login/alice");
+    let calls = calls(&kept.path().join("calls"), &server, || {
+        assert!(visitor.get("/who").text().contains("user=alice\n"));
+    });
+    let thread = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let opened = calls.lines().find(|line| line.contains(".session"));
+    let opened = opened.expect("it is opened");
+    assert!(opened.contains("RESOLVE_CACHED"), "{opened}");
+    assert_eq!(calls.matches(".session").count(), 1, "{calls}");
+    let answered = calls.lines().find(|line| line.contains("HTTP/1.1 200"));
+    assert_eq!(thread(opened), thread(answered.expect("an answer")));
+
+    let arguments = ["-o", "/dev/null", "-e", "trace=openat2,preadv2"];
+    for inject in [
+        "inject=openat2:error=EAGAIN",
+        "inject=openat2:error=ENOSYS",
+        "inject=openat2:error=EPERM",
+        "inject=preadv2:error=EAGAIN",
+        "inject=preadv2:error=EOPNOTSUPP",
+        "inject=preadv2:retval=16",
+    ] {
+        traced(
+            server.id(),
+            &[&arguments[..], &["-e", inject]].concat(),
+            || {
+                let seen = visitor.get("/who").text();
+                assert!(seen.contains("user=alice\n"), "{inject}: {seen}");
+            },
+        );
     }
 }
 

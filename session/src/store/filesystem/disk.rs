@@ -14,6 +14,11 @@ pub(super) trait Disk: Send + Sync + 'static {
     /// What is under a name, in one step: there is no look before the read that could be outdated.
     fn read(&self, name: &str) -> io::Result<Content>;
 
+    /// The same where that can be told without waiting for the disk; otherwise `None`.
+    fn read_cached(&self, _name: &str) -> Option<Content> {
+        None
+    }
+
     /// Makes a new empty file, with its final permissions.
     fn create_temporary(&self, name: &str) -> io::Result<Self::Temporary>;
 

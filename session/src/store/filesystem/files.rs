@@ -26,6 +26,12 @@ pub(super) struct Files<D> {
 }
 
 impl<D: Disk> Files<D> {
+    /// What is under `key`, where that can be told without waiting for anything.
+    pub(super) fn load_cached(&self, key: &StoreKey) -> Option<Found> {
+        let content = self.disk.read_cached(&self.template.record(key))?;
+        Some(found(key, content))
+    }
+
     /// Takes no lock: one open file is one record, whole.
     pub(super) fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
         match self.read(key, "load")? {
@@ -169,17 +175,7 @@ impl<D: Disk> Files<D> {
             .disk
             .read(&self.template.record(key))
             .map_err(|error| store_error(operation, error))?;
-        Ok(match content {
-            Content::Missing => Found::Nothing,
-            Content::Foreign => Found::Unreadable(DecodeError::Unreadable),
-            Content::Bytes(bytes) => {
-                let size = bytes.len() as u64;
-                match Record::decode(key, bytes) {
-                    Ok(record) => Found::Record(Stored { record, size }),
-                    Err(error) => Found::Unreadable(error),
-                }
-            }
-        })
+        Ok(found(key, content))
     }
 
     /// The record under `key`, with its lock held. What cannot be read is set aside: a later record
@@ -315,6 +311,20 @@ pub(super) enum Found {
 pub(super) struct Stored {
     pub(super) record: Record,
     pub(super) size: u64,
+}
+
+fn found(key: &StoreKey, content: Content) -> Found {
+    match content {
+        Content::Missing => Found::Nothing,
+        Content::Foreign => Found::Unreadable(DecodeError::Unreadable),
+        Content::Bytes(bytes) => {
+            let size = bytes.len() as u64;
+            match Record::decode(key, bytes) {
+                Ok(record) => Found::Record(Stored { record, size }),
+                Err(error) => Found::Unreadable(error),
+            }
+        }
+    }
 }
 
 enum Put {

@@ -19,6 +19,8 @@ pub(super) struct Folder {
     pub(super) owners: OwnedFd,
     pub(super) user: u32,
     pub(super) mode: Mode,
+    /// On a file system of this machine: opening a file whose name is in memory waits for nothing.
+    pub(super) is_local: bool,
 }
 
 /// Never follows a link, never waits for a pipe's other end, is not handed to child processes.
@@ -36,21 +38,26 @@ impl Folder {
         retry_on_intr(|| rustix::fs::openat(&self.owners, owner.as_str(), flags, Mode::empty()))
     }
 
-    /// A plain file of this user's under `name`, for `access`; `None` when there is something else.
-    fn open(&self, name: &str, access: OFlags) -> io::Result<Option<File>> {
+    /// A plain file of this user's under `name`, for `access`, and its size; `None` when there is
+    /// something else.
+    fn open(&self, name: &str, access: OFlags) -> io::Result<Option<(File, u64)>> {
         let open = || rustix::fs::openat(&self.folder, name, access | GUARDED, Mode::empty());
-        let file = match retry_on_intr(open) {
-            Ok(file) => file,
+        match retry_on_intr(open) {
+            Ok(file) => self.checked(file),
             // A symbolic link; a socket or a device without a driver; a folder, for writing.
-            Err(Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+            Err(Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn checked(&self, file: OwnedFd) -> io::Result<Option<(File, u64)>> {
         let status = rustix::fs::fstat(&file)?;
         // No link at all: it was replaced since it was opened, and is whole.
         let is_ours = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
             && status.st_uid == self.user
             && status.st_nlink <= 1;
-        Ok(is_ours.then(|| File::from(file)))
+        let size = u64::try_from(status.st_size).unwrap_or_default();
+        Ok(is_ours.then(|| (File::from(file), size)))
     }
 }
 
@@ -58,18 +65,45 @@ impl Disk for Folder {
     type Temporary = File;
 
     fn read(&self, name: &str) -> io::Result<Content> {
-        let file = match self.open(name, OFlags::RDONLY) {
-            Ok(Some(file)) => file,
+        let (file, size) = match self.open(name, OFlags::RDONLY) {
+            Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Content::Foreign),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Missing),
             Err(error) => return Err(error),
         };
-        let mut bytes = Vec::with_capacity(1024);
-        let limit = MAX_ENCODED_LENGTH as u64 + 1;
-        file.take(limit).read_to_end(&mut bytes)?;
-        Ok(if bytes.len() > MAX_ENCODED_LENGTH {
-            Content::Foreign
-        } else {
+        let Some(mut bytes) = buffer(size) else {
+            return Ok(Content::Foreign);
+        };
+        // Nobody writes a file longer once it has its name.
+        file.take(size).read_to_end(&mut bytes)?;
+        Ok(Content::Bytes(bytes))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_cached(&self, name: &str) -> Option<Content> {
+        use std::io::IoSliceMut;
+
+        use rustix::fs::{ResolveFlags, openat2};
+        use rustix::io::{ReadWriteFlags, preadv2};
+
+        if !self.is_local {
+            return None;
+        }
+        let (mode, cached) = (Mode::empty(), ResolveFlags::CACHED);
+        let file = match openat2(&self.folder, name, OFlags::RDONLY | GUARDED, mode, cached) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Some(Content::Missing),
+            // The name is not in memory; or whatever it is, waiting for it finds out.
+            Err(_) => return None,
+        };
+        let (file, size) = self.checked(file).ok().flatten()?;
+        let mut bytes = buffer(size)?;
+        bytes.resize(usize::try_from(size).ok()?, 0);
+        let into = &mut [IoSliceMut::new(&mut bytes)];
+        let read = preadv2(&file, into, 0, ReadWriteFlags::NOWAIT).ok()?;
+        // Less: the rest is not in memory.
+        (read as u64 == size).then(|| {
+            bytes.truncate(read);
             Content::Bytes(bytes)
         })
     }
@@ -118,7 +152,7 @@ impl Disk for Folder {
     }
 
     fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let Some(file) = self.open(name, OFlags::WRONLY)? else {
+        let Some((file, _)) = self.open(name, OFlags::WRONLY)? else {
             return Err(io::Error::other("not a plain file of this store"));
         };
         let written = retry_on_intr(|| rustix::io::pwrite(file.as_fd(), bytes, offset as u64))?;
@@ -190,4 +224,10 @@ impl Disk for Folder {
         }
         Ok(keys)
     }
+}
+
+/// Room for a file of this size, if that can be a record.
+fn buffer(size: u64) -> Option<Vec<u8>> {
+    let size = usize::try_from(size).ok()?;
+    (size <= MAX_ENCODED_LENGTH).then(|| Vec::with_capacity(size))
 }

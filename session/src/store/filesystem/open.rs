@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::FilesystemStoreBuilder;
 use super::files::Files;
 use super::folder::Folder;
+use super::kind::Kind;
 use super::lock::{STRIPES, Stripes};
 use super::names::Template;
 use crate::store::StoreError;
@@ -137,11 +138,9 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
             }),
         })?;
     let folder = open_folder(rustix::fs::CWD, &path, &path)?;
-    if !builder.allow_network_filesystem {
-        let kind = rustix::fs::fstatfs(&folder).map_err(failed)?.f_type;
-        if is_network(kind) {
-            return Err(OpenError::NetworkFilesystem { path });
-        }
+    let kind = Kind::from(rustix::fs::fstatfs(&folder).map_err(failed)?.f_type);
+    if kind == Kind::Network && !builder.allow_network_filesystem {
+        return Err(OpenError::NetworkFilesystem { path });
     }
     let locks = private_folder(&folder, "locks", &path)?;
     let quarantine = private_folder(&folder, "quarantine", &path)?;
@@ -162,6 +161,7 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
     let files = Files {
         disk: Folder {
             folder,
+            is_local: kind == Kind::Local,
             quarantine,
             owners,
             user: rustix::process::geteuid().as_raw(),
@@ -273,59 +273,4 @@ fn excludes(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
     let excluded = flock(other, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
     flock(one, FlockOperation::Unlock)?;
     Ok(excluded)
-}
-
-/// File systems whose files are somewhere else (statfs(2)).
-fn is_network(kind: rustix::fs::FsWord) -> bool {
-    const NETWORK: [u32; 12] = [
-        0x6969,      // NFS
-        0x517b,      // SMB
-        0xfe53_4d42, // SMB2
-        0xff53_4d42, // CIFS
-        0x6573_5546, // FUSE
-        0x0102_1997, // 9P
-        0x00c3_6400, // Ceph
-        0x5346_414f, // AFS
-        0x7375_7245, // Coda
-        0x0bd0_0bd0, // Lustre
-        0x0116_1970, // GFS2
-        0x7461_636f, // OCFS2
-    ];
-    // Signed on some platforms and 32 bits wide on others: the 32 bits are what counts.
-    let Ok(kind) = u32::try_from(i128::from(kind) & 0xffff_ffff) else {
-        return false;
-    };
-    NETWORK.contains(&kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// FS-10: network file systems are known; local ones pass.
-    #[test]
-    fn network_file_systems_are_told_from_local_ones() {
-        for network in [
-            0x6969,
-            0x517b,
-            0xfe53_4d42,
-            0xff53_4d42,
-            0x6573_5546,
-            // CIFS's number where the type is signed and has 32 bits.
-            -11_317_950,
-        ] {
-            assert!(is_network(network), "{network:x}");
-        }
-        // ext, XFS, btrfs, tmpfs, ZFS, overlay.
-        for local in [
-            0xef53,
-            0x5846_5342,
-            0x9123_683e,
-            0x0102_1994,
-            0x2fc1_2fc1,
-            0x794c_7630,
-        ] {
-            assert!(!is_network(local), "{local:x}");
-        }
-    }
 }

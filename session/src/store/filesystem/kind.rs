@@ -1,0 +1,72 @@
+//! What kind of file system a folder is on (statfs(2)).
+
+use rustix::fs::FsWord;
+
+/// What is known of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// On a disk or in the memory of this machine.
+    Local,
+    /// Its files are somewhere else, or made by another program.
+    Network,
+    Unknown,
+}
+
+const LOCAL: [u32; 7] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // Btrfs
+    0x0102_1994, // tmpfs
+    0xf2f5_2010, // F2FS
+    0x794c_7630, // OverlayFS
+    0x2fc1_2fc1, // ZFS
+];
+
+const NETWORK: [u32; 12] = [
+    0x6969,      // NFS
+    0x517b,      // SMB
+    0xfe53_4d42, // SMB2
+    0xff53_4d42, // CIFS
+    0x6573_5546, // FUSE
+    0x0102_1997, // 9P
+    0x00c3_6400, // Ceph
+    0x5346_414f, // AFS
+    0x7375_7245, // Coda
+    0x0bd0_0bd0, // Lustre
+    0x0116_1970, // GFS2
+    0x7461_636f, // OCFS2
+];
+
+impl From<FsWord> for Kind {
+    fn from(number: FsWord) -> Self {
+        // Signed on some platforms and 32 bits wide on others: the 32 bits are what counts.
+        let Ok(number) = u32::try_from(i128::from(number) & 0xffff_ffff) else {
+            return Kind::Unknown;
+        };
+        if LOCAL.contains(&number) {
+            Kind::Local
+        } else if NETWORK.contains(&number) {
+            Kind::Network
+        } else {
+            Kind::Unknown
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FS-10: network file systems are told from local ones.
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        // CIFS's number where the type is signed and has 32 bits.
+        for network in [0x6969, 0xfe53_4d42, 0x6573_5546, -11_317_950] {
+            assert_eq!(Kind::from(network), Kind::Network, "{network:x}");
+        }
+        for local in [0xef53, 0x9123_683e, 0x0102_1994] {
+            assert_eq!(Kind::from(local), Kind::Local, "{local:x}");
+        }
+        assert_eq!(Kind::from(0x1234), Kind::Unknown);
+    }
+}
