@@ -10,7 +10,7 @@ use crate::model::{Field, Model, Settle, Stored, Timed};
 
 /// As `quote!`, but local names are out of reach of the user's expressions among them.
 macro_rules! quote {
-    ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
+    ($($tokens:tt)*) => { quote_spanned!(hygienic()=> $($tokens)*) };
 }
 
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -519,5 +519,10 @@ fn mentions_parameter(generics: &Generics, field: &Field) -> bool {
 
 /// The place of a user's token, with the names that generated code knows.
 fn at(span: Span) -> Span {
-    span.resolved_at(Span::mixed_site())
+    span.resolved_at(hygienic())
+}
+
+/// Where names other than local ones mean what they mean to the user.
+fn hygienic() -> Span {
+    Span::mixed_site()
 }

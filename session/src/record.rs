@@ -73,16 +73,23 @@ impl Record {
     ///
     /// When the record has been changed since in a field that does not allow it.
     pub fn merge(&self, changes: &Changes, now: Timestamp) -> Result<Record, FieldConflict> {
-        let mut merged = self.clone();
+        self.clone().merged(changes, now)
+    }
+
+    pub(crate) fn merged(
+        mut self,
+        changes: &Changes,
+        now: Timestamp,
+    ) -> Result<Record, FieldConflict> {
         if changes.is_empty() {
-            return Ok(merged);
+            return Ok(self);
         }
-        changes.apply(&mut merged.fields, now)?;
+        changes.apply(&mut self.fields, now)?;
         if let Some(owner) = changes.owner() {
-            merged.owner = owner.map(str::to_owned);
+            self.owner = owner.map(str::to_owned);
         }
-        merged.revision = self.revision.next();
-        Ok(merged)
+        self.revision = self.revision.next();
+        Ok(self)
     }
 
     /// Whether the session is over at `now`. At the very moment of its expiry it is (CHECKLIST TO-4).

@@ -300,7 +300,7 @@ impl Policy {
     ) -> Result<Record, SessionError> {
         let mut next = timeouts::rebased(current, now).unwrap_or_else(|| current.clone());
         next.fields.expire(now);
-        next = next.merge(&unsaved.changes, now)?;
+        next = next.merged(&unsaved.changes, now)?;
         next.revision = current.revision.next();
         next.last_seen = next.last_seen.max(now);
         if let Some(persist_for) = unsaved.persist_for {

@@ -13,16 +13,23 @@ impl<S: SessionStore> Inner<S> {
     /// are live, somebody has planted one, and none is believed.
     pub(super) async fn open_ids(&self, ids: &[SessionId]) -> Result<State, SessionError> {
         let now = self.clock.now();
-        let mut live: Option<(&SessionId, StoreKey, Record)> = None;
+        let mut live: Option<Live<'_>> = None;
         let mut unknown = None;
         for id in ids {
-            match self.load(&self.key(id), now).await? {
+            let id_key = self.key(id);
+            match self.load(&id_key, now).await? {
                 Loaded::Live(key, record) => {
-                    if let Some((first, ..)) = live.replace((id, key, record)) {
+                    let found = Live {
+                        id,
+                        id_key: id_key.clone(),
+                        key,
+                        record,
+                    };
+                    if let Some(first) = live.replace(found) {
                         tracing::warn!(
                             event = "duplicate_cookie",
-                            session = %correlation(&self.key(first)),
-                            other = %correlation(&self.key(id)),
+                            session = %correlation(&first.id_key),
+                            other = %correlation(&id_key),
                             "a request holds the ids of two live sessions: it gets neither"
                         );
                         return Ok(State::new(SessionId::generate()?));
@@ -33,12 +40,7 @@ impl<S: SessionStore> Inner<S> {
             }
         }
         match (live, unknown) {
-            (Some((id, key, record)), _) => {
-                let renewed_key = Some(key).filter(|key| *key != self.key(id));
-                let mut state = self.stored(id, record, now);
-                state.renewed_key = renewed_key;
-                Ok(state)
-            }
+            (Some(live), _) => Ok(stored(live, now)),
             (None, Some(id)) if !self.policy.renew_missing => Ok(State::new(id.clone())),
             _ => Ok(State::new(SessionId::generate()?)),
         }
@@ -82,21 +84,36 @@ impl<S: SessionStore> Inner<S> {
             }
         }
     }
+}
 
-    fn stored(&self, id: &SessionId, record: Record, now: Timestamp) -> State {
-        let Some(rebased) = timeouts::rebased(&record, now) else {
-            return State::stored(id.clone(), record);
-        };
+/// The live session that a request has named.
+struct Live<'a> {
+    id: &'a SessionId,
+    /// The key that belongs to the id.
+    id_key: StoreKey,
+    /// Where the record lies: elsewhere, when the id has been renewed by time.
+    key: StoreKey,
+    record: Record,
+}
+
+/// What is known of a session that has been found. One that was used in the future is taken to be in use
+/// now.
+fn stored(live: Live<'_>, now: Timestamp) -> State {
+    let rebased = timeouts::rebased(&live.record, now);
+    let is_rebased = rebased.is_some();
+    if is_rebased {
         tracing::warn!(
             event = "clock_set_back",
-            session = %correlation(&self.key(id)),
+            session = %correlation(&live.id_key),
             "a session was last used in the future: the clock has been set back. It is taken to \
              be in use now"
         );
-        let mut state = State::stored(id.clone(), rebased);
-        state.pending.is_forced = true;
-        state
     }
+    let renewed_key = Some(live.key).filter(|key| *key != live.id_key);
+    let mut state = State::stored(live.id.clone(), live.id_key, rebased.unwrap_or(live.record));
+    state.renewed_key = renewed_key;
+    state.pending.is_forced = is_rebased;
+    state
 }
 
 enum Loaded {

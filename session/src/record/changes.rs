@@ -138,7 +138,7 @@ impl Changes {
     /// Makes `later` on top of these. Both are of one request: where both change a field, what can be
     /// merged is, and otherwise the later one stands.
     pub(crate) fn overlay(&mut self, later: Changes) {
-        if later.cleared {
+        if later.cleared || self.is_empty() {
             *self = later;
             return;
         }

@@ -13,6 +13,8 @@ use crate::{EncodeError, SessionId, StoreKey, Timestamp};
 pub(crate) struct State {
     /// The id under which the session is stored, or will be.
     pub(crate) id: SessionId,
+    /// The key that belongs to the id, where it has been made: that takes a hash.
+    pub(crate) id_key: Option<StoreKey>,
     /// Where the record lies when not under the id: another request has renewed that, and the client
     /// learns the new one from its answer.
     pub(crate) renewed_key: Option<StoreKey>,
@@ -56,6 +58,7 @@ impl State {
     pub(crate) fn new(id: SessionId) -> Self {
         State {
             id,
+            id_key: None,
             renewed_key: None,
             id_is_spent: false,
             base: None,
@@ -72,10 +75,11 @@ impl State {
         }
     }
 
-    /// A session that is stored.
-    pub(crate) fn stored(id: SessionId, base: Record) -> Self {
+    /// A session that is stored; `id_key` is the key that belongs to its id.
+    pub(crate) fn stored(id: SessionId, id_key: StoreKey, base: Record) -> Self {
         State {
             client_id: Some(id.clone()),
+            id_key: Some(id_key),
             base: Some(base),
             ..State::new(id)
         }
@@ -83,7 +87,7 @@ impl State {
 
     /// The key under which the record lies, or will.
     pub(crate) fn key(&self, cookie_name: &str) -> StoreKey {
-        match &self.renewed_key {
+        match self.renewed_key.as_ref().or(self.id_key.as_ref()) {
             Some(key) => key.clone(),
             None => StoreKey::new(cookie_name, &self.id),
         }
@@ -117,11 +121,15 @@ impl State {
     /// Takes what is to be saved now. It is kept as being in flight until [`saved`](Self::saved), so
     /// that a save that fails loses nothing.
     pub(crate) fn begin_save(&mut self) -> Arc<Unsaved> {
-        let mut unsaved = self
-            .in_flight
-            .take()
-            .map_or_else(Unsaved::default, Arc::unwrap_or_clone);
-        unsaved.overlay(std::mem::take(&mut self.pending));
+        let pending = std::mem::take(&mut self.pending);
+        let mut unsaved = match self.in_flight.take() {
+            Some(in_flight) => {
+                let mut unsaved = Arc::unwrap_or_clone(in_flight);
+                unsaved.overlay(pending);
+                unsaved
+            }
+            None => pending,
+        };
         if let Some(base) = &self.base {
             unsaved.changes.retain_effective(&base.fields);
             unsaved.persist_for = unsaved
@@ -143,6 +151,7 @@ impl State {
                 .is_some_and(|base| base.persist_for != record.persist_for);
         if self.id != id {
             self.renewed_key = None;
+            self.id_key = None;
         }
         self.id = id;
         self.id_is_spent = false;
@@ -164,6 +173,7 @@ impl State {
         }
         self.is_gone = false;
         self.renewed_key = None;
+        self.id_key = None;
         self.epoch += 1;
         match SessionId::generate() {
             Ok(id) => self.id = id,

@@ -74,7 +74,7 @@ impl MemoryStore {
 
     /// Puts `record` where one may be already, or fails and changes nothing.
     fn put(&self, held: &mut Held, key: &StoreKey, record: Record) -> Result<(), StoreError> {
-        let size = record.encode(key).len();
+        let size = record.encoded_length();
         if held.bytes_without(key) + size > self.0.byte_limit {
             held.make_room(self.0.clock.now());
             if held.bytes_without(key) + size > self.0.byte_limit {

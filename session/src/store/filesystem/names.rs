@@ -43,11 +43,12 @@ impl Template {
     }
 
     pub(super) fn record(&self, key: &StoreKey) -> String {
-        format!("{}{}{}", self.prefix, key.as_str(), self.suffix)
+        [&self.prefix, key.as_str(), &self.suffix].concat()
     }
 
     pub(super) fn temporary(&self, key: &StoreKey, random: u64) -> String {
-        format!(".{}.{random:016x}{TEMPORARY_SUFFIX}", self.record(key))
+        let (record, random) = (self.record(key), format!("{random:016x}"));
+        [".", &record, ".", &random, TEMPORARY_SUFFIX].concat()
     }
 
     pub(super) fn named(&self, name: &[u8]) -> Named {
