@@ -3,6 +3,7 @@ memory, beside the bare system calls on the same files.
 
     python3 benches/growth.py            # all sizes; about ten minutes, 6 GiB below /tmp
     python3 benches/growth.py --cold     # also with the caches of the whole machine emptied; as root
+    python3 benches/growth.py --ext4 16  # on an ext4 with a journal; as root
     python3 benches/plot.py              # draws the curves
 
 Every session is one of ten of its owner. What is compared takes turns; the records are in the page cache.
@@ -12,7 +13,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from harness import built, data_folder, machine, median, removed, run, table, written
+from harness import add_data_arguments, built, data_folder, machine, median, removed, run, table, written
 
 WALKS = ["bare_names", "bare_status", "bare_bytes", "list", "sweep_nothing"]
 OPERATIONS = ["bare", "bare_decoded", "hop", "load", "get", "save", "touch", "find"]
@@ -66,16 +67,18 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=5, help="of walks")
     parser.add_argument("--cold", action="store_true", help="empty the machine's caches, too")
-    parser.add_argument("--data", type=Path, default=Path("/tmp"), help="where the files are made")
+    add_data_arguments(parser)
     arguments = parser.parse_args()
 
     binary = built() / "growth"
-    with data_folder(arguments.data) as data:
+    with data_folder(arguments) as data:
         results = {"machine": machine(data), "sizes": {}}
         for count in arguments.sizes:
             folder = data / str(count)
             results["sizes"][str(count)] = measured(binary, folder, count, arguments.rounds, arguments.cold)
             removed(folder)
+            # After each size, as the last one takes long.
+            written("growth.json", results)
 
     sizes = results["sizes"]
     first = next(iter(sizes.values()))["operations"]
@@ -102,7 +105,12 @@ def main() -> None:
         peaks = [max(told["peak_memory_kibibytes"] for told in size["walks"][step]) for size in sizes.values()]
         rows.append([step, *(f"{peak / 1024:.1f}" for peak in peaks)])
     table(["most memory ever, MiB", *heads], rows)
-    written("growth.json", results)
+
+    rows = []
+    for step in ["bare_bytes", "list", "sweep_nothing"]:
+        fetched = [median(told["bytes_from_disk"] for told in size["walks"][step]) for size in sizes.values()]
+        rows.append([step, *(f"{bytes_read / int(count):,.0f}" for count, bytes_read in zip(sizes, fetched))])
+    table(["bytes a session from the disk: 0 where the page cache had them", *heads], rows)
 
 
 main()

@@ -1,6 +1,7 @@
 """Loads and saves of the same data by this library and by its peers in Python, Node, Go and Rust.
 
     python3 benches/peers.py             # about three minutes
+    python3 benches/peers.py --ext4 2    # on an ext4 with a journal; as root
 
 Sets the peers up (a venv, `npm ci`, Debian's golang-github-gorilla-sessions-dev; what is not to be had is
 left out and said so), starts a process for each, and lets them take turns, each on 1,000 sessions of its
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import BENCHES, Worker, built, data_folder, found, machine, median, table, written
+from harness import BENCHES, Worker, add_data_arguments, built, data_folder, found, machine, median, table, written
 
 PEERS = BENCHES / "peers"
 
@@ -70,11 +71,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sessions", type=int, default=1000)
-    parser.add_argument("--data", type=Path, default=Path("/tmp"), help="where the files are made")
+    add_data_arguments(parser)
     arguments = parser.parse_args()
 
     binary = built() / "peer"
-    with data_folder(arguments.data) as data:
+    with data_folder(arguments) as data:
         starts = {"secure_cookie": python_peer(data), "session-file-store": node_peer(data), "gorilla": go_peer(data)}
         workers = {}
         for name in CONTENDERS:

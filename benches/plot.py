@@ -12,8 +12,8 @@ from html import escape
 from harness import BENCHES, RESULTS, median
 
 PLOTS = BENCHES / "plots"
-WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 78, 190, 56, 60
+WIDTH, HEIGHT = 800, 440
+LEFT, RIGHT, TOP, BOTTOM = 78, 225, 56, 60
 COLOURS = ["#3b82c4", "#d9772b", "#3f9c5a", "#b8588f", "#8a6fd1", "#b09a30"]
 TEXT, GRID = "#7d8590", "#808080"
 LINE = 17

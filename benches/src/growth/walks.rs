@@ -99,14 +99,18 @@ fn told(count: u64, time: Duration) -> Value {
     json!({
         "count": count,
         "seconds": time.as_secs_f64(),
-        "peak_memory_kibibytes": peak_memory(),
+        "peak_memory_kibibytes": number_of("/proc/self/status", "VmHWM:"),
+        "bytes_from_disk": number_of("/proc/self/io", "read_bytes:"),
     })
 }
 
-/// The most memory that this process has ever had, in KiB.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+/// What the kernel tells of this process: the most memory that it has ever had, in KiB, and how many
+/// bytes had to be fetched from the disk for it, which is few when they were in the page cache.
+fn number_of(file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
-    number.and_then(|number| number.parse().ok()).expect("KiB")
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
 }
