@@ -1,6 +1,12 @@
 //! Interleaved measurements: what is compared runs turn by turn in one process, so that whatever the
 //! machine does meanwhile happens to all of it.
 
+pub mod growth;
+pub mod random;
+pub mod samples;
+pub mod visit;
+pub mod worker;
+
 use std::time::{Duration, Instant};
 
 /// Something to be measured.

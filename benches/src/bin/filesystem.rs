@@ -6,53 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat, renameat};
-use serde::{Deserialize, Serialize};
 use session::{Durability, FilesystemStore, Session, SessionManager, StoreKey};
+use session_benches::visit::{Visit, decode, fill};
 use session_benches::{Contender, compare};
-
-/// A typical session: who it is, a cart of five lines, a token, a counter.
-#[derive(Debug, Default, Session)]
-struct Visit {
-    user: Option<String>,
-    cart: Vec<Line>,
-    csrf: Option<String>,
-    views: u64,
-}
-
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-struct Line {
-    product: u32,
-    quantity: u32,
-    note: String,
-}
-
-/// The same fields as the bare contender decodes them, one after the other.
-fn decode(record: &session::Record) -> (Option<String>, Vec<Line>, Option<String>, u64) {
-    fn field<T: for<'de> Deserialize<'de>>(record: &session::Record, name: &str) -> T {
-        rmp_serde::from_slice(record.fields.get(name).expect("stored")).expect("decodes")
-    }
-    (
-        field(record, "user"),
-        field(record, "cart"),
-        field(record, "csrf"),
-        field(record, "views"),
-    )
-}
-
-fn fill(session: &mut Session<Visit>) {
-    session.set_user(Some(String::from("ada.lovelace@example.org")));
-    session.set_cart(
-        (0..5)
-            .map(|product| Line {
-                product,
-                quantity: 2,
-                note: String::from("gift wrapped"),
-            })
-            .collect(),
-    );
-    session.set_csrf(Some(String::from("0123456789abcdef0123456789abcdef")));
-    session.set_views(41);
-}
 
 fn main() {
     let sessions: usize = std::env::args()

@@ -1,0 +1,78 @@
+//! What the least is that anybody has to do to read a file of a folder: `openat`, `read`, `close`.
+
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Advice, CWD, Dir, Mode, OFlags, fadvise, openat};
+use session::StoreKey;
+
+/// A folder that is open.
+#[derive(Debug)]
+pub struct Folder(OwnedFd);
+
+impl Folder {
+    /// Opens the folder of a store.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Folder(openat(CWD, path, flags, Mode::empty()).expect("the folder"))
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[must_use]
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        let mut file = std::fs::File::from(self.file(name));
+        let mut bytes = vec![0; 1024];
+        // One `read`: the records of a population are far smaller.
+        let length = file.read(&mut bytes).expect("read");
+        bytes.truncate(length);
+        bytes
+    }
+
+    /// Lets the kernel forget the bytes of a file, though not where they lie.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn forget(&self, name: &str) {
+        let file = std::fs::File::from(self.file(name));
+        // What is not written yet is not forgotten.
+        file.sync_all().expect("synced");
+        fadvise(&file, 0, None, Advice::DontNeed).expect("advised");
+    }
+
+    /// The entries of the folder, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be read.
+    #[must_use]
+    pub fn entries(&self) -> Dir {
+        Dir::read_from(&self.0).expect("the entries")
+    }
+
+    fn file(&self, name: &str) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        openat(&self.0, name, flags, Mode::empty()).expect("opened")
+    }
+}
+
+impl AsRef<OwnedFd> for Folder {
+    fn as_ref(&self) -> &OwnedFd {
+        &self.0
+    }
+}
+
+/// The name of a session's file.
+pub(super) fn file_name(key: &StoreKey) -> String {
+    format!("{}.session", key.as_str())
+}
