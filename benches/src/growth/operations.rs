@@ -52,6 +52,12 @@ pub fn operations(population: &Population, path: &Path, rounds: usize, turn: usi
     // One round that does not count.
     for round in 0..=rounds {
         for ((_, operation), samples) in OPERATIONS.iter().zip(&mut samples) {
+            // The same sessions once before, as some machines empty their page cache by themselves.
+            let before = bench.random.clone();
+            for _ in 0..turn {
+                operation(&mut bench);
+            }
+            bench.random = before;
             for _ in 0..turn {
                 samples.push(operation(&mut bench));
             }
