@@ -49,6 +49,11 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether the changes that met it are gone.
+    pub(crate) fn drops_changes(&self) -> bool {
+        matches!(self, SessionError::Conflict(_) | SessionError::Gone)
+    }
+
     /// Whether the same call may succeed later without anybody doing anything about it.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

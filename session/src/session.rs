@@ -81,6 +81,7 @@ impl<T: SessionData> Session<T> {
     pub fn refresh(&mut self) {
         unmark(self.tracked.changed_mut());
         self.is_cleared = false;
+        self.number = self.tracked.handle();
         *self = Session::fork(&self.slot);
     }
 
@@ -211,6 +212,10 @@ impl<T: SessionData> Session<T> {
 
     /// Saves what has changed now, rather than when the response head leaves.
     ///
+    /// When the future is dropped before it is done, by a timeout around it for instance, the save may
+    /// have been carried out or not. The next save, or the commit of a response that is no 5xx, waits
+    /// for it first.
+    ///
     /// For handlers that go on after their response has begun: streams and web sockets. A session
     /// that is new, or whose id is to be renewed, must be saved once before the handler
     /// returns, or the client would never learn the id.
@@ -340,6 +345,7 @@ impl<T: SessionData> Drop for Session<T> {
         if !self.is_marked() || std::thread::panicking() {
             return;
         }
+        self.adopt();
         if self.slot.state().phase == Phase::BeforeHead {
             if let Err(error) = self.overlay() {
                 note_encode_error(&self.slot, error);

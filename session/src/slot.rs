@@ -20,7 +20,7 @@ use turn::Turn;
 pub(crate) use unsaved::Unsaved;
 
 use crate::cookie::{self, CookieError, CookieSettings};
-use crate::log::malformed_ids;
+use crate::log::{chain, malformed_ids};
 use crate::record::Record;
 use crate::{SessionError, SessionId, Timestamp};
 
@@ -129,8 +129,14 @@ impl OpenSlot {
     }
 
     /// Forgets the changes that are not saved yet. A destroy is still carried out.
+    ///
+    /// A save that was given up half way is not waited for any more.
     pub fn discard(&self) {
-        self.state().discard();
+        let mut state = self.state();
+        state.discard();
+        if state.destroyed.is_empty() {
+            *self.under_way() = None;
+        }
     }
 
     /// Saves what has been laid over the slot.
@@ -140,10 +146,30 @@ impl OpenSlot {
     ///
     /// # Errors
     ///
-    /// See [`SessionError`]. The changes are kept: a later save tries again.
+    /// See [`SessionError`]. The changes are kept, but for a conflict: a later save tries again.
     pub async fn save(&self) -> Result<Saved, SessionError> {
         let _turn = self.0.turn.take().await;
-        let earlier = self.finish().await.transpose()?;
+        let mut earlier = self.finish().await;
+        if matches!(earlier, Some(Err(_))) && self.under_way().is_some() {
+            // What it left in doubt may be found out.
+            earlier = self.finish().await;
+        }
+        let earlier = match earlier {
+            Some(Err(error)) if error.drops_changes() || self.under_way().is_some() => {
+                return Err(error);
+            }
+            Some(Err(error)) => {
+                // The changes are still there: this save is another try.
+                tracing::warn!(
+                    event = "store_failure",
+                    error = %chain(&error),
+                    "a save that was not waited for has failed, and is tried again"
+                );
+                None
+            }
+            Some(Ok(saved)) => Some(saved),
+            None => None,
+        };
         let begun = {
             let mut state = self.state();
             let epoch = state.epoch;
@@ -189,7 +215,8 @@ impl OpenSlot {
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save). The response must then be an error, and must not touch the cookie.
+    /// As [`save`](Self::save). The response must then be an error, and what it does to the cookie is what
+    /// [`cookie_change`](Self::cookie_change) says.
     pub async fn commit(&self) -> Result<CookieChange, SessionError> {
         let saved = self.save().await;
         let mut state = self.state();

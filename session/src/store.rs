@@ -35,7 +35,9 @@ pub const MODIFY_ATTEMPTS: u32 = 8;
 ///
 /// - Each method is one atomic step: whoever looks on sees the record before it or after it. When
 ///   a method returns, every later call, of this process or another one, sees what it did.
-/// - A future that is dropped before it is done has done the whole step or nothing.
+/// - A future that is dropped before it is done has done the whole step or nothing. One that nobody polls
+///   any more, because a handler has given up waiting, may live as long as its request: while it waits it
+///   holds nothing that the request itself could need.
 /// - A record comes back exactly as it went in, fields of unknown meaning included.
 /// - A record that has expired is given like any other; only
 ///   [`remove_expired`](Self::remove_expired) takes it away.

@@ -74,6 +74,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/who", web::to(who))
         .route("/login/{user}", web::to(login))
         .route("/login-early/{user}", web::to(login_early))
+        .route("/give-up", web::to(give_up))
         .route("/role/{role}", web::to(role))
         .route("/role", web::to(no_role))
         .route("/logout", web::to(logout))
@@ -207,6 +208,16 @@ async fn login_early(
     session.save().await?;
     session.set_a(String::from("after"));
     Ok(describe(&session))
+}
+
+/// Waits for its save no longer than it must.
+async fn give_up(mut session: Session<Visit>) -> HttpResponse {
+    session.set_a(String::from("given up"));
+    let save = actix_web::rt::time::timeout(Duration::from_millis(50), session.save());
+    match save.await {
+        Ok(_) => HttpResponse::Ok().finish(),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    }
 }
 
 async fn role(mut session: Session<Visit>, role: web::Path<String>) -> String {

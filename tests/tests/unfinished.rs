@@ -374,3 +374,54 @@ async fn a_renewal_by_time_whose_answer_is_lost_is_done() {
         assert!(sessions.open(&id).await.is_new());
     }
 }
+
+/// What an earlier save met does not keep a sign-out from being carried out.
+#[tokio::test]
+async fn a_destroy_is_carried_out_whatever_a_dropped_save_has_met() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        let mut other = sessions.open(&id).await;
+        change(&mut other, "other");
+        other.save().await.expect("saved");
+        change(&mut session, "mine");
+        sessions.store.answer("modify", LATE);
+        let save = tokio::time::timeout(PATIENCE, session.save());
+        save.await.expect_err("it takes longer");
+        sessions.store.repair();
+        session.destroy();
+        session.save().await.expect("destroyed");
+        assert_eq!(sessions.records().await, 0);
+    }
+}
+
+/// A save that fails after nobody waits for it any more is tried again by the next.
+#[tokio::test]
+async fn a_dropped_save_that_fails_is_tried_again() {
+    for sessions in Sessions::both() {
+        let id = sessions.begun().await;
+        let mut session = sessions.open(&id).await;
+        change(&mut session, "second");
+        sessions.store.answer("modify", LATE);
+        sessions.store.answer("modify", Answer::Lost);
+        let save = tokio::time::timeout(PATIENCE, session.save());
+        save.await.expect_err("it takes longer");
+        session.save().await.expect("found out");
+        sessions.store.repair();
+        assert_eq!(sessions.open(&id).await.count, 2);
+    }
+}
+
+/// A request that has given up waits no more for its store.
+#[test]
+fn an_error_is_answered_though_the_store_hangs() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let probe = session_tests::server::ProbeServer::start(store.clone());
+    let mut visitor = probe.client();
+    visitor.get("/set/a/before");
+    store.answer("modify", Answer::Late(minutes(10)));
+    let response = visitor.get("/give-up");
+    assert_eq!(response.status, 503);
+    store.repair();
+    assert_eq!(visitor.get("/set/b/after").status, 200);
+}

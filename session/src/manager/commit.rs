@@ -108,16 +108,30 @@ impl<S: SessionStore> Inner<S> {
     fn find_out(self: Arc<Self>, attempted: Stored) -> BoxedFuture<'static, Outcome> {
         Box::pin(async move {
             match self.store.load(&attempted.key).await {
-                Ok(Some(found)) if is_but_for_touches(&found, &attempted.record) => {
+                Ok(Some(found)) if self.is_but_for_touches(&found, &attempted.record) => {
                     Outcome::new(Fate::Stored(attempted), Saved::Written)
                 }
-                Ok(_) => Outcome::new(Fate::Unchanged, Saved::Unchanged),
+                Ok(_) | Err(StoreError::Unreadable(_)) => {
+                    Outcome::new(Fate::Unchanged, Saved::Unchanged)
+                }
                 Err(error) => Outcome {
                     in_doubt: Some(Arc::clone(&self).find_out(attempted)),
                     ..Outcome::failed(error)
                 },
             }
         })
+    }
+
+    /// Whether two records hold the same, but that one may have been touched since, which happens no
+    /// sooner than a touch is due: a save by others at about the same time is none.
+    fn is_but_for_touches(&self, found: &Record, record: &Record) -> bool {
+        let touched = Record {
+            last_seen: found.last_seen,
+            expires: found.expires,
+            ..record.clone()
+        };
+        let is_touch_due = self.policy.timeouts.is_touch_due(record, found.last_seen);
+        found == record || (is_touch_due && *found == touched)
     }
 
     /// Drops changes that must not be made to what others have stored meanwhile; what the session is
@@ -272,16 +286,6 @@ impl<S: SessionStore> Inner<S> {
         }
         Ok(Plan::Modify(key, base, unsaved))
     }
-}
-
-/// Whether two records hold the same, used or not since.
-fn is_but_for_touches(found: &Record, record: &Record) -> bool {
-    let touched = Record {
-        last_seen: found.last_seen,
-        expires: found.expires,
-        ..record.clone()
-    };
-    *found == touched
 }
 
 impl Policy {

@@ -107,6 +107,9 @@ impl<S: SessionStore> Inner<S> {
             let record = record.clone();
             let stored = Stored { id, key, record };
             if let Err(error) = created {
+                if matches!(error, StoreError::DurabilityUnknown { .. }) {
+                    self.let_in(&stored, unsaved).await?;
+                }
                 return Err(Failed::perhaps(error, stored));
             }
             tracing::info!(

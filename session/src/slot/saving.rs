@@ -1,7 +1,8 @@
-//! A save under way. It outlives whoever waits for it: a save that is dropped half way may have been
-//! carried out or not, and the next one finishes it before it begins anything of its own.
+//! A save under way. It outlives whoever waits for it, though not its request: a save that is dropped half
+//! way may have been carried out or not, and the next one finishes it before it begins anything of its own.
 
 use super::{BoxedFuture, Saved, State};
+use crate::log::chain;
 use crate::record::Record;
 use crate::{SessionError, SessionId, StoreKey};
 
@@ -92,9 +93,23 @@ impl State {
                 self.pending.is_forced = true;
             }
             self.meet(outcome.fate, cookie_name);
-        } else if let Fate::Stored(stored) = outcome.fate {
-            // It was destroyed while this save was under way: what was just stored goes too.
-            self.destroyed.push(stored.key);
+        } else {
+            if let Fate::Stored(stored) = outcome.fate {
+                // It was destroyed while this save was under way: what was just stored goes too.
+                self.destroyed.push(stored.key);
+            }
+            if let Err(error) = outcome.result {
+                tracing::debug!(
+                    event = "store_failure",
+                    error = %chain(&error),
+                    "a save has failed whose session has been destroyed since"
+                );
+                return Ok(if has_deleted {
+                    Saved::Written
+                } else {
+                    Saved::Unchanged
+                });
+            }
         }
         Ok(match outcome.result? {
             Saved::Unchanged if has_deleted => Saved::Written,

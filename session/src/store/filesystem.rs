@@ -40,7 +40,7 @@ use crate::{StoreKey, Timestamp};
 /// files that the store did not make are left alone.
 ///
 /// Needs a tokio runtime, which every actix-web application has: each operation is one trip to a
-/// blocking thread. Only Linux's durability is tested.
+/// blocking thread, but for loading what the kernel has in memory. Only Linux's durability is tested.
 ///
 /// ```no_run
 /// use session::{FilesystemStore, SessionManager};

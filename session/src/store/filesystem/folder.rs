@@ -89,8 +89,10 @@ impl Disk for Folder {
         if !self.is_local {
             return None;
         }
+        // Noting that the file was read could wait for the file system's journal.
+        let flags = OFlags::RDONLY | OFlags::NOATIME | GUARDED;
         let (mode, cached) = (Mode::empty(), ResolveFlags::CACHED);
-        let file = match openat2(&self.folder, name, OFlags::RDONLY | GUARDED, mode, cached) {
+        let file = match openat2(&self.folder, name, flags, mode, cached) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Some(Content::Missing),
             // The name is not in memory; or whatever it is, waiting for it finds out.
