@@ -11,6 +11,8 @@ use session_tests::crash::{Payload, USERS};
 use session_tests::process::wait_until_traced;
 use session_tests::tools;
 
+const DURABILITIES: [&str; 3] = ["process", "atomic", "durable"];
+
 const WRITER: &str = env!("CARGO_BIN_EXE_store_writer");
 
 fn manager(path: &Path) -> SessionManager<FilesystemStore> {
@@ -44,6 +46,7 @@ async fn five_hundred_kills_leave_whole_records() {
     for round in 0..500_u64 {
         let mut writer = Command::new(WRITER)
             .arg(&path)
+            .arg(DURABILITIES[usize::try_from(round % 3).expect("small")])
             .args(["loop", &round.to_string()])
             .stdout(Stdio::null())
             .spawn()
@@ -127,10 +130,10 @@ struct Ready {
 }
 
 impl Ready {
-    fn start(path: &Path, what: &str, id: &str) -> Self {
+    fn start(path: &Path, durability: &str, what: &str, id: &str) -> Self {
         let mut child = Command::new(WRITER)
             .arg(path)
-            .args([what, id])
+            .args([durability, what, id])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -156,7 +159,7 @@ impl Ready {
 }
 
 /// The system calls that an operation on a file is made of.
-const CALLS: [&str; 13] = [
+const CALLS: [&str; 14] = [
     "openat",
     "flock",
     "read",
@@ -164,6 +167,7 @@ const CALLS: [&str; 13] = [
     "getrandom",
     "write",
     "pwrite64",
+    "ftruncate",
     "fdatasync",
     "fsync",
     "renameat",
@@ -172,10 +176,11 @@ const CALLS: [&str; 13] = [
     "close",
 ];
 
-/// Has the writer do `what` and be killed as it enters `call` for the `time`th time. False when it
+/// Has the writer do what it is told, at a durability, and be killed as it enters `call` for the `time`th time. False when it
 /// came to its end before that.
-fn killed_at(path: &Path, what: &str, id: &str, call: &str, time: usize) -> bool {
-    let ready = Ready::start(path, what, id);
+fn killed_at(path: &Path, how: [&str; 2], id: &str, call: &str, time: usize) -> bool {
+    let [durability, what] = how;
+    let ready = Ready::start(path, durability, what, id);
     let mut tracer = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null"])
         .args(["-e", &format!("trace={call}")])
@@ -200,6 +205,16 @@ async fn signed_out(sessions: &SessionManager<FilesystemStore>) -> String {
 /// Kills `what` at each of its system calls in turn and has `check` look at what is left under the
 /// old id.
 async fn at_every_call(what: &str, check: impl Fn(&Session<Payload>, &str)) {
+    for durability in DURABILITIES {
+        at_every_call_with(durability, what, &check).await;
+    }
+}
+
+async fn at_every_call_with(
+    durability: &str,
+    what: &str,
+    check: &impl Fn(&Session<Payload>, &str),
+) {
     if !tools::has("strace", &["-V"]) {
         return;
     }
@@ -210,9 +225,9 @@ async fn at_every_call(what: &str, check: impl Fn(&Session<Payload>, &str)) {
     for call in CALLS {
         // strace counts each system call of each thread by itself.
         for time in 1..30 {
-            let at = format!("{what}, killed at {call} number {time}");
+            let at = format!("{durability} {what}, killed at {call} number {time}");
             let id = signed_out(&sessions).await;
-            let was_killed = killed_at(&path, what, &id, call, time);
+            let was_killed = killed_at(&path, [durability, what], &id, call, time);
             let session: Session<Payload> = sessions.get(Some(&id)).await.expect("readable");
             check(&session, &at);
             assert!(session.is_whole(), "{at}");

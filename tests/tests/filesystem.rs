@@ -608,6 +608,159 @@ async fn the_quarantine_is_bounded() {
     assert_eq!(quarantined(&path), [vec![11; 100]], "the newest stays");
 }
 
+/// The names and contents of the files that are no records.
+fn spares(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(path).expect("the folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let spares = paths.filter(|path| path.extension().is_some_and(|end| end == "tmp"));
+    let read = |path: PathBuf| (path.clone(), fs::read(path).expect("read"));
+    spares.map(read).collect()
+}
+
+/// A save writes over the file of an earlier one, where it may: nothing is left in it, it has the mode
+/// that a new one would have, and it goes with the sweep or when the store does.
+#[tokio::test]
+async fn what_a_save_has_replaced_is_wiped_and_written_over() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    for (durability, count) in [
+        (Durability::Atomic, 0),
+        (Durability::Process, 1),
+        (Durability::Durable, 1),
+    ] {
+        let open = |mode| {
+            let builder = FilesystemStore::builder(&path).durability(durability);
+            builder.mode(mode).open().expect("a store")
+        };
+        let (store, key) = (open(0o600), key());
+        let mut revision = Revision::FIRST;
+        assert_eq!(
+            store.create(&key, &record(1)).await.expect("created"),
+            Created::Done
+        );
+        let mut inodes = std::collections::BTreeSet::new();
+        for round in 0..20_u8 {
+            let mut next = record(round);
+            // Longer and shorter ones.
+            next.owner = Some("x".repeat(usize::from(round * 7 % 30)));
+            next.revision = revision.next();
+            let swapped = store.update(&key, &next, revision).await.expect("updated");
+            assert_eq!(swapped, Swapped::Done);
+            revision = revision.next();
+            assert_eq!(store.load(&key).await.expect("loaded"), Some(next));
+            inodes.insert(fs::metadata(file(&path, &key)).expect("there").ino());
+            let spares = spares(&path);
+            assert_eq!(spares.len(), count, "{durability:?}");
+            assert!(
+                spares
+                    .iter()
+                    .all(|(_, bytes)| bytes.iter().all(|byte| *byte == 0))
+            );
+            // Gone with a sweep, and the next save makes another one.
+            if round == 10 {
+                store
+                    .remove_expired(Timestamp::default())
+                    .await
+                    .expect("swept");
+                assert!(self::spares(&path).is_empty());
+            }
+        }
+        if durability != Durability::Atomic {
+            assert!(inodes.len() <= 4, "{durability:?}: {} files", inodes.len());
+        }
+        drop(store);
+        assert!(spares(&path).is_empty(), "{durability:?}");
+
+        // Whose files are to have another mode writes over none that has the old one.
+        let store = open(0o640);
+        for _ in 0..3 {
+            let mut next = record(1);
+            next.revision = revision.next();
+            let swapped = store.update(&key, &next, revision).await.expect("updated");
+            assert_eq!(swapped, Swapped::Done);
+            revision = revision.next();
+            let mode = fs::metadata(file(&path, &key)).expect("there").mode();
+            assert_eq!(mode & 0o777, 0o640, "{durability:?}");
+        }
+    }
+}
+
+/// Readers, listings and sweeps, without a lock, beside writers whose files are written over by those of
+/// other sessions: each sees whole records, its own ones, and never one that is older than it has seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_their_own_session_whole_while_files_are_written_over() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().join("sessions");
+    // Each with its own spare files, as two processes have.
+    let stores: Vec<FilesystemStore> = (0..2)
+        .map(|_| {
+            let builder = FilesystemStore::builder(&path).durability(Durability::Process);
+            builder.open().expect("a store")
+        })
+        .collect();
+    // Of one stripe, so that they share the spare file.
+    let stripe = |key: &StoreKey| u8::from_str_radix(&key.as_str()[..2], 16).expect("hex") % 64;
+    let keys: Vec<StoreKey> = std::iter::repeat_with(key)
+        .filter(|key| stripe(key) == 7)
+        .take(3)
+        .collect();
+    let of = |index: usize| record(u8::try_from(index).expect("small"));
+    for (index, key) in keys.iter().enumerate() {
+        let created = stores[0].create(key, &of(index)).await;
+        assert_eq!(created.expect("created"), Created::Done);
+    }
+    let writers: Vec<_> = (0..keys.len() * stores.len())
+        .map(|number| {
+            let index = number % keys.len();
+            let (store, key) = (stores[number % stores.len()].clone(), keys[index].clone());
+            tokio::spawn(async move {
+                let change: session::Change = Arc::new(|current: &Record| {
+                    let mut next = current.clone();
+                    next.revision = current.revision.next();
+                    next.owner =
+                        Some("x".repeat(usize::try_from(u64::from(next.revision) % 50).ok()?));
+                    Some(next)
+                });
+                for _ in 0..2_000 {
+                    let saved = store.modify(&key, &record(0), &change).await;
+                    assert!(matches!(saved, Ok(session::Modified::Done(_))), "{saved:?}");
+                }
+            })
+        })
+        .collect();
+    let mut seen = vec![Revision::FIRST; keys.len()];
+    let (mut reads, mut rounds) = (0, 0);
+    while !writers.iter().all(tokio::task::JoinHandle::is_finished) {
+        for (index, key) in keys.iter().enumerate() {
+            let loaded = stores[0].load(key).await.expect("readable").expect("there");
+            assert_eq!(loaded.fields.get("value"), of(index).fields.get("value"));
+            assert!(loaded.revision >= seen[index], "an older one");
+            seen[index] = loaded.revision;
+            reads += 1;
+        }
+        rounds += 1;
+        if rounds % 50 == 0 {
+            let mut listing = stores[1].list();
+            while let Some(session) = listing.next().await {
+                session.expect("it can be read");
+            }
+            stores[1]
+                .remove_expired(Timestamp::default())
+                .await
+                .expect("swept");
+        }
+    }
+    for writer in writers {
+        writer.await.expect("written");
+    }
+    assert!(reads > 1000, "{reads} reads");
+    for key in &keys {
+        let last = stores[0].load(key).await.expect("readable").expect("there");
+        assert_eq!(u64::from(last.revision), 1 + 2 * 2_000);
+    }
+    assert!(quarantined(&path).is_empty());
+}
+
 /// FS-8 [gate]: temporary files that a killed process left are swept; one whose writer is at work is
 /// not.
 #[tokio::test]

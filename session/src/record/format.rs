@@ -98,14 +98,15 @@ impl Record {
     /// [`DecodeError::Unreadable`] for anything that [`encode`](Self::encode) did not make for this
     /// very key, and [`DecodeError::NewerFormat`] for a record of a later version of this library.
     pub fn decode(key: &StoreKey, bytes: Vec<u8>) -> Result<Record, DecodeError> {
-        if bytes.len() > MAX_ENCODED_LENGTH {
-            return Err(DecodeError::Unreadable);
-        }
-        match checked_version(key, &bytes) {
-            Some(FORMAT_VERSION) => decode(bytes).ok_or(DecodeError::Unreadable),
-            Some(version) if version > FORMAT_VERSION => Err(DecodeError::NewerFormat { version }),
-            _ => Err(DecodeError::Unreadable),
-        }
+        check(key, &bytes)?;
+        decode(bytes).ok_or(DecodeError::Unreadable)
+    }
+
+    /// The same without its fields, which a listing or a sweep does not need.
+    #[cfg(feature = "filesystem")]
+    pub(crate) fn decode_head(key: &StoreKey, bytes: &[u8]) -> Result<Record, DecodeError> {
+        check(key, bytes)?;
+        decode_head(&mut Walk::new(bytes)).ok_or(DecodeError::Unreadable)
     }
 }
 
@@ -197,27 +198,22 @@ fn checked_version(key: &StoreKey, bytes: &[u8]) -> Option<u8> {
     (walk.u32()? == checksum(key, bytes)).then_some(version)
 }
 
-/// Decodes what [`checked_version`] has approved.
+/// Whether `bytes` are an undamaged record of `key` in a version that this build reads.
+fn check(key: &StoreKey, bytes: &[u8]) -> Result<(), DecodeError> {
+    if bytes.len() > MAX_ENCODED_LENGTH {
+        return Err(DecodeError::Unreadable);
+    }
+    match checked_version(key, bytes) {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(version) if version > FORMAT_VERSION => Err(DecodeError::NewerFormat { version }),
+        _ => Err(DecodeError::Unreadable),
+    }
+}
+
+/// Decodes what [`check`] has approved.
 fn decode(bytes: Vec<u8>) -> Option<Record> {
     let mut walk = Walk::new(&bytes);
-    walk.literal(&[MAP])?;
-    walk.skip(CHECKSUM_AT + 3)?;
-    let last_seen = take_u64(&mut walk, LAST_SEEN)?;
-    let expires = take_u64(&mut walk, EXPIRES)?;
-    let revision = take_u64(&mut walk, REVISION)?;
-    let created = take_u64(&mut walk, CREATED)?;
-    walk.literal(PERSIST_FOR)?;
-    let persist_for = if walk.nil() {
-        None
-    } else {
-        Some(Duration::from_millis(walk.u64()?))
-    };
-    walk.literal(OWNER)?;
-    let owner = if walk.nil() {
-        None
-    } else {
-        Some(std::str::from_utf8(walk.string()?).ok()?.to_owned())
-    };
+    let mut record = decode_head(&mut walk)?;
     walk.literal(DEADLINES)?;
     let mut deadlines = Vec::new();
     for _ in 0..walk.map()? {
@@ -240,6 +236,30 @@ fn decode(bytes: Vec<u8>) -> Option<Record> {
     for (name, deadline) in deadlines {
         fields.set_deadline(&name, deadline).then_some(())?;
     }
+    record.fields = fields;
+    Some(record)
+}
+
+/// Decodes what comes before the fields and their deadlines.
+fn decode_head(walk: &mut Walk<'_>) -> Option<Record> {
+    walk.literal(&[MAP])?;
+    walk.skip(CHECKSUM_AT + 3)?;
+    let last_seen = take_u64(walk, LAST_SEEN)?;
+    let expires = take_u64(walk, EXPIRES)?;
+    let revision = take_u64(walk, REVISION)?;
+    let created = take_u64(walk, CREATED)?;
+    walk.literal(PERSIST_FOR)?;
+    let persist_for = if walk.nil() {
+        None
+    } else {
+        Some(Duration::from_millis(walk.u64()?))
+    };
+    walk.literal(OWNER)?;
+    let owner = if walk.nil() {
+        None
+    } else {
+        Some(std::str::from_utf8(walk.string()?).ok()?.to_owned())
+    };
     Some(Record {
         revision: Revision::from(revision),
         created: Timestamp::from_millis(created),
@@ -247,7 +267,7 @@ fn decode(bytes: Vec<u8>) -> Option<Record> {
         expires: Timestamp::from_millis(expires),
         persist_for,
         owner,
-        fields,
+        fields: Fields::default(),
     })
 }
 

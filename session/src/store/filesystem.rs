@@ -13,6 +13,7 @@ mod lock;
 mod names;
 mod open;
 mod options;
+mod put;
 mod quarantine;
 mod sweep;
 #[cfg(test)]
@@ -134,7 +135,7 @@ impl SessionStore for FilesystemStore {
         // Most are in memory: a trip to another thread would take several times as long as reading them.
         match self.0.load_cached(key) {
             Some(Found::Nothing) => return Ok(None),
-            Some(Found::Record(stored)) => return Ok(Some(stored.record)),
+            Some(Found::Record(record)) => return Ok(Some(record)),
             Some(Found::Unreadable(_)) | None => {}
         }
         let key = key.clone();

@@ -1,26 +1,36 @@
 //! Works on a filesystem store until it is killed, or does one thing to it when it is told to.
 //!
-//! `store_writer <folder> loop <seed>`: creates, saves, renews, signs in and destroys sessions.
-//! `store_writer <folder> save|renew|destroy|create <id>`: says that it is ready, waits for a line, does
-//! that once, and says that it is done.
+//! `store_writer <folder> <durability> loop <seed>`: creates, saves, renews, signs in and destroys
+//! sessions.
+//! `store_writer <folder> <durability> save|renew|destroy|create <id>`: says that it is ready, waits
+//! for a line, does that once, and says that it is done.
 
 use std::io::{BufRead as _, Write as _};
 
-use session::{FilesystemStore, Session, SessionManager};
+use session::{Durability, FilesystemStore, Session, SessionManager};
 use session_tests::crash::{Payload, USERS};
 
 #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, what, rest] = arguments.as_slice() else {
-        return Err("usage: store_writer <folder> <what> <id or seed>".into());
+    let [folder, durability, what, rest] = arguments.as_slice() else {
+        return Err("usage: store_writer <folder> <durability> <what> <id or seed>".into());
+    };
+    let durability = match durability.as_str() {
+        "process" => Durability::Process,
+        "atomic" => Durability::Atomic,
+        "durable" => Durability::Durable,
+        other => return Err(format!("unknown: {other}").into()),
     };
     // One thread for the files, so that a test can count its system calls.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
         .build()?;
-    let sessions = SessionManager::builder(FilesystemStore::open(folder)?).build();
+    let store = FilesystemStore::builder(folder)
+        .durability(durability)
+        .open()?;
+    let sessions = SessionManager::builder(store).build();
     if what == "loop" {
         return runtime.block_on(work(&sessions, rest.parse()?));
     }
@@ -29,6 +39,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         runtime.block_on(sessions.get(Some(rest)))?
     };
+    if what == "save" {
+        // Not the first one of this process, which makes files that the later ones write over.
+        for number in [3, 1] {
+            session.fill(number);
+            runtime.block_on(sessions.save(&mut session))?;
+        }
+    }
     println!("ready");
     std::io::stdout().flush()?;
     let mut line = String::new();

@@ -8,8 +8,8 @@ use crate::StoreKey;
 
 /// A folder of files. Names are plain names within it.
 pub(super) trait Disk: Send + Sync + 'static {
-    /// A temporary file that is being written.
-    type Temporary;
+    /// An open file that is being written to.
+    type File;
 
     /// What is under a name, in one step: there is no look before the read that could be outdated.
     fn read(&self, name: &str) -> io::Result<Content>;
@@ -19,13 +19,27 @@ pub(super) trait Disk: Send + Sync + 'static {
         None
     }
 
-    /// Makes a new empty file, with its final permissions.
-    fn create_temporary(&self, name: &str) -> io::Result<Self::Temporary>;
+    /// The same, with the file that the bytes are of, to be written to.
+    fn open(&self, name: &str) -> io::Result<(Content, Option<Self::File>)>;
 
-    fn write(&self, temporary: &mut Self::Temporary, bytes: &[u8]) -> io::Result<()>;
+    /// Makes a new empty file, with its final permissions.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file that is as [`create`](Self::create) would make it, but for what is in it; `None`
+    /// when there is none.
+    fn reopen(&self, name: &str) -> io::Result<Option<Self::File>>;
+
+    /// Makes `bytes` the whole content of a file.
+    fn write(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes a few bytes into a file in place.
+    fn overwrite(&self, file: &Self::File, offset: usize, bytes: &[u8]) -> io::Result<()>;
+
+    /// Leaves nothing of what was in the file.
+    fn wipe(&self, file: &Self::File) -> io::Result<()>;
 
     /// Waits until the bytes of the file are on the disk.
-    fn sync_data(&self, temporary: &Self::Temporary) -> io::Result<()>;
+    fn sync_data(&self, file: &Self::File) -> io::Result<()>;
 
     /// Gives a file the name of another one, which it replaces.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -33,10 +47,10 @@ pub(super) trait Disk: Send + Sync + 'static {
     /// Gives a file a name that must be free; [`io::ErrorKind::AlreadyExists`] when it is not.
     fn rename_to_free(&self, from: &str, to: &str) -> io::Result<()>;
 
-    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Gives each of two files the other's name, in one step; false when that cannot be done here.
+    fn exchange(&self, one: &str, other: &str) -> io::Result<bool>;
 
-    /// Writes a few bytes into a file in place.
-    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()>;
+    fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Waits until the names in the folder are on the disk.
     fn sync_folder(&self) -> io::Result<()>;

@@ -9,14 +9,14 @@ use rand::rngs::SysRng;
 use super::disk::{Content, Disk};
 use super::lock::{Guard, Stripes};
 use super::names::Template;
-use super::options::{Durability, Options};
+use super::options::Options;
 use super::store_error;
 use crate::log::{chain, correlation};
 use crate::record::{ACTIVITY_RANGE, DecodeError, Record, Revision, encoded_activity};
 use crate::store::{Created, Modified, StoreError, Swapped};
 use crate::{MAX_ENCODED_LENGTH, StoreKey, Timestamp};
 
-pub(super) struct Files<D> {
+pub(super) struct Files<D: Disk> {
     pub(super) disk: D,
     pub(super) stripes: Stripes,
     pub(super) template: Template,
@@ -36,16 +36,14 @@ impl<D: Disk> Files<D> {
     pub(super) fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
         match self.read(key, "load")? {
             Found::Nothing => Ok(None),
-            Found::Record(record) => Ok(Some(record.record)),
-            // Newer formats are whole; anything else may be a touch seen half way.
+            Found::Record(record) => Ok(Some(record)),
+            // Newer formats are whole; anything else may be a write seen half way.
             Found::Unreadable(error @ DecodeError::NewerFormat { .. }) => {
                 Err(StoreError::Unreadable(error))
             }
             Found::Unreadable(_) => {
                 let guard = self.lock(key, "load")?;
-                Ok(self
-                    .read_locked(&guard, key, "load")?
-                    .map(|found| found.record))
+                self.read_locked(&guard, key, "load")
             }
         }
     }
@@ -54,11 +52,7 @@ impl<D: Disk> Files<D> {
         let bytes = encode(key, record)?;
         let guard = self.lock(key, "create")?;
         self.note_owner(key, None, record.owner.as_deref(), "create")?;
-        match self.put(&guard, key, &bytes, D::rename_to_free, "create") {
-            Ok(()) => Ok(Created::Done),
-            Err(Put::NotFree) => Ok(Created::Exists),
-            Err(Put::Error(error)) => Err(error),
-        }
+        self.put_new(&guard, key, &bytes)
     }
 
     pub(super) fn update(
@@ -69,12 +63,18 @@ impl<D: Disk> Files<D> {
     ) -> Result<Swapped, StoreError> {
         let bytes = encode(key, record)?;
         let guard = self.lock(key, "update")?;
-        match self.read_locked(&guard, key, "update")? {
+        match self.open_locked(&guard, key, "update")? {
             None => Ok(Swapped::Gone),
-            Some(found) if found.record.revision != expected => Ok(Swapped::Conflict),
-            Some(found) => {
-                self.replace(&guard, key, &found.record, record, &bytes, "update")?;
-                Ok(Swapped::Done)
+            Some((current, _)) if current.revision != expected => Ok(Swapped::Conflict),
+            Some((current, old)) => {
+                let (before, owner) = (current.owner.as_deref(), record.owner.as_deref());
+                self.note_owner(key, before, owner, "update")?;
+                let is_done = self.put_in_place(&guard, key, &bytes, &old, "update")?;
+                Ok(if is_done {
+                    Swapped::Done
+                } else {
+                    Swapped::Gone
+                })
             }
         }
     }
@@ -86,15 +86,21 @@ impl<D: Disk> Files<D> {
         change: &dyn Fn(&Record) -> Option<Record>,
     ) -> Result<Modified, StoreError> {
         let guard = self.lock(key, "save")?;
-        let Some(found) = self.read_locked(&guard, key, "save")? else {
+        let Some((current, old)) = self.open_locked(&guard, key, "save")? else {
             return Ok(Modified::Gone);
         };
-        let Some(next) = change(&found.record) else {
+        let Some(next) = change(&current) else {
             return Ok(Modified::Declined);
         };
         let bytes = encode(key, &next)?;
-        self.replace(&guard, key, &found.record, &next, &bytes, "save")?;
-        Ok(Modified::Done(next))
+        let (before, owner) = (current.owner.as_deref(), next.owner.as_deref());
+        self.note_owner(key, before, owner, "save")?;
+        let is_done = self.put_in_place(&guard, key, &bytes, &old, "save")?;
+        Ok(if is_done {
+            Modified::Done(next)
+        } else {
+            Modified::Gone
+        })
     }
 
     pub(super) fn delete(
@@ -106,12 +112,12 @@ impl<D: Disk> Files<D> {
         let owner = match expected {
             Some(expected) => match self.read_locked(&guard, key, "delete")? {
                 None => return Ok(Swapped::Gone),
-                Some(found) if found.record.revision != expected => return Ok(Swapped::Conflict),
-                Some(found) => found.record.owner,
+                Some(found) if found.revision != expected => return Ok(Swapped::Conflict),
+                Some(found) => found.owner,
             },
             // What cannot be read goes as well; whose it was is found out when they are looked for.
             None => match self.read(key, "delete") {
-                Ok(Found::Record(found)) => found.record.owner,
+                Ok(Found::Record(found)) => found.owner,
                 _ => None,
             },
         };
@@ -136,23 +142,24 @@ impl<D: Disk> Files<D> {
         last_seen: Timestamp,
         expires: Timestamp,
     ) -> Result<bool, StoreError> {
-        let guard = self.lock(key, "touch")?;
-        let name = self.template.record(key);
+        let _guard = self.lock(key, "touch")?;
         let failed = |error| store_error("touch", error);
         // The bytes as they are, which are what the checksum is over.
-        let Content::Bytes(bytes) = self.disk.read(&name).map_err(failed)? else {
-            return Ok(self.read_locked(&guard, key, "touch")?.is_some());
+        let opened = self.disk.open(&self.template.record(key));
+        let (bytes, file) = match opened.map_err(failed)? {
+            (Content::Bytes(bytes), Some(file)) => (bytes, file),
+            (content, _) => return Ok(self.whole(key, found(key, content))?.is_some()),
         };
-        match Record::decode(key, bytes.clone()) {
+        match Record::decode_head(key, &bytes) {
             Ok(record) if record.last_seen > last_seen => Ok(true),
             Ok(_) => {
                 let activity = encoded_activity(key, bytes, last_seen, expires);
                 self.disk
-                    .overwrite(&name, ACTIVITY_RANGE.start, &activity)
+                    .overwrite(&file, ACTIVITY_RANGE.start, &activity)
                     .map_err(failed)?;
                 Ok(true)
             }
-            Err(_) => Ok(self.read_locked(&guard, key, "touch")?.is_some()),
+            Err(error) => Ok(self.whole(key, Found::Unreadable(error))?.is_some()),
         }
     }
 
@@ -178,23 +185,79 @@ impl<D: Disk> Files<D> {
         Ok(found(key, content))
     }
 
-    /// The record under `key`, with its lock held. What cannot be read is set aside: a later record
-    /// must not be written over it.
+    /// The record under `key`, with its lock held.
     fn read_locked(
         &self,
         _guard: &Guard<'_>,
         key: &StoreKey,
         operation: &'static str,
-    ) -> Result<Option<Stored>, StoreError> {
-        match self.read(key, operation)? {
+    ) -> Result<Option<Record>, StoreError> {
+        self.whole(key, self.read(key, operation)?)
+    }
+
+    /// The same, with the file that it is in.
+    fn open_locked(
+        &self,
+        _guard: &Guard<'_>,
+        key: &StoreKey,
+        operation: &'static str,
+    ) -> Result<Option<(Record, D::File)>, StoreError> {
+        let (content, file) = self
+            .disk
+            .open(&self.template.record(key))
+            .map_err(|error| store_error(operation, error))?;
+        Ok(self.whole(key, found(key, content))?.zip(file))
+    }
+
+    /// What was found while the lock was held. What cannot be read is set aside: a later record must not
+    /// be written over it.
+    fn whole(&self, key: &StoreKey, found: Found) -> Result<Option<Record>, StoreError> {
+        match found {
             Found::Nothing => Ok(None),
-            Found::Record(stored) => Ok(Some(stored)),
+            Found::Record(record) => Ok(Some(record)),
             Found::Unreadable(error) => {
                 if error == DecodeError::Unreadable {
                     self.set_aside(key);
                 }
                 Err(StoreError::Unreadable(error))
             }
+        }
+    }
+
+    /// A record without its fields, and how many bytes it takes, for those who only look on: what
+    /// cannot be read is left where it is.
+    pub(super) fn look(
+        &self,
+        key: &StoreKey,
+        operation: &'static str,
+    ) -> Result<Option<(Record, u64)>, StoreError> {
+        match self.glance(key, operation) {
+            // It may be a write seen half way.
+            Err(StoreError::Unreadable(DecodeError::Unreadable)) => {
+                let _guard = self.lock(key, operation)?;
+                self.glance(key, operation)
+            }
+            seen => seen,
+        }
+    }
+
+    /// The same in one look.
+    pub(super) fn glance(
+        &self,
+        key: &StoreKey,
+        operation: &'static str,
+    ) -> Result<Option<(Record, u64)>, StoreError> {
+        let content = self
+            .disk
+            .read(&self.template.record(key))
+            .map_err(|error| store_error(operation, error))?;
+        match content {
+            Content::Missing => Ok(None),
+            Content::Foreign => Err(StoreError::Unreadable(DecodeError::Unreadable)),
+            Content::Bytes(bytes) => match Record::decode_head(key, &bytes) {
+                Ok(record) => Ok(Some((record, bytes.len() as u64))),
+                Err(error) => Err(StoreError::Unreadable(error)),
+            },
         }
     }
 
@@ -219,78 +282,6 @@ impl<D: Disk> Files<D> {
         }
     }
 
-    fn replace(
-        &self,
-        guard: &Guard<'_>,
-        key: &StoreKey,
-        current: &Record,
-        next: &Record,
-        bytes: &[u8],
-        operation: &'static str,
-    ) -> Result<(), StoreError> {
-        let (before, owner) = (current.owner.as_deref(), next.owner.as_deref());
-        self.note_owner(key, before, owner, operation)?;
-        match self.put(guard, key, bytes, D::rename, operation) {
-            Ok(()) => Ok(()),
-            Err(Put::NotFree) => Err(store_error(operation, io::ErrorKind::AlreadyExists.into())),
-            Err(Put::Error(error)) => Err(error),
-        }
-    }
-
-    /// Writes a temporary file and gives it the record's name. The lock is held for as long as the
-    /// temporary file exists, so one that nobody locks is left over.
-    fn put(
-        &self,
-        _guard: &Guard<'_>,
-        key: &StoreKey,
-        bytes: &[u8],
-        rename: impl FnOnce(&D, &str, &str) -> io::Result<()>,
-        operation: &'static str,
-    ) -> Result<(), Put> {
-        let failed = |error| Put::Error(store_error(operation, error));
-        let name = self.template.record(key);
-        let temporary = self.template.temporary(key, random().map_err(failed)?);
-        let renamed = self
-            .write_temporary(&temporary, bytes)
-            .and_then(|()| rename(&self.disk, &temporary, &name));
-        if let Err(error) = renamed {
-            self.remove_temporary(key, &temporary);
-            return Err(match error.kind() {
-                io::ErrorKind::AlreadyExists => Put::NotFree,
-                _ => failed(error),
-            });
-        }
-        if self.options.durability == Durability::Durable {
-            self.sync_folder(operation).map_err(Put::Error)?;
-        }
-        Ok(())
-    }
-
-    /// A failed sync is never tried again on the same file: the kernel has marked its pages as
-    /// written, so the next one would succeed without writing them (Rebello et al., ATC '20).
-    fn write_temporary(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut temporary = self.disk.create_temporary(name)?;
-        self.disk.write(&mut temporary, bytes)?;
-        if self.options.durability != Durability::Process {
-            self.disk.sync_data(&temporary)?;
-        }
-        Ok(())
-    }
-
-    /// After another error, which is the one to be reported.
-    fn remove_temporary(&self, key: &StoreKey, name: &str) {
-        match self.disk.remove(name) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(
-                event = "store_failure",
-                session = %correlation(key),
-                error = %chain(&error),
-                "a temporary file is left over until the next sweep"
-            ),
-        }
-    }
-
     pub(super) fn sync_folder(&self, operation: &'static str) -> Result<(), StoreError> {
         let synced = self.disk.sync_folder();
         self.sync_failed.store(synced.is_err(), Ordering::SeqCst);
@@ -304,35 +295,22 @@ impl<D: Disk> Files<D> {
 /// What is under a key.
 pub(super) enum Found {
     Nothing,
-    Record(Stored),
+    Record(Record),
     Unreadable(DecodeError),
-}
-
-pub(super) struct Stored {
-    pub(super) record: Record,
-    pub(super) size: u64,
 }
 
 fn found(key: &StoreKey, content: Content) -> Found {
     match content {
         Content::Missing => Found::Nothing,
         Content::Foreign => Found::Unreadable(DecodeError::Unreadable),
-        Content::Bytes(bytes) => {
-            let size = bytes.len() as u64;
-            match Record::decode(key, bytes) {
-                Ok(record) => Found::Record(Stored { record, size }),
-                Err(error) => Found::Unreadable(error),
-            }
-        }
+        Content::Bytes(bytes) => match Record::decode(key, bytes) {
+            Ok(record) => Found::Record(record),
+            Err(error) => Found::Unreadable(error),
+        },
     }
 }
 
-enum Put {
-    NotFree,
-    Error(StoreError),
-}
-
-fn random() -> io::Result<u64> {
+pub(super) fn random() -> io::Result<u64> {
     SysRng.try_next_u64().map_err(io::Error::other)
 }
 

@@ -2,10 +2,12 @@
 //! done to the path later on, no other folder is ever touched.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, RenameFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::disk::{Content, Disk};
@@ -19,6 +21,8 @@ pub(super) struct Folder {
     pub(super) owners: OwnedFd,
     pub(super) user: u32,
     pub(super) mode: Mode,
+    /// What the process's umask makes of it.
+    pub(super) masked_mode: OnceLock<RawMode>,
     /// On a file system of this machine: opening a file whose name is in memory waits for nothing.
     pub(super) is_local: bool,
 }
@@ -27,6 +31,12 @@ pub(super) struct Folder {
 const GUARDED: OFlags = OFlags::NOFOLLOW
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);
+
+/// Noting that a file was read could wait for the file system's journal.
+#[cfg(target_os = "linux")]
+const UNNOTED: OFlags = OFlags::NOATIME;
+#[cfg(not(target_os = "linux"))]
+const UNNOTED: OFlags = OFlags::empty();
 
 /// How often a note is tried against others who take the owner's folder away.
 const NOTE_ATTEMPTS: u32 = 16;
@@ -38,11 +48,19 @@ impl Folder {
         retry_on_intr(|| rustix::fs::openat(&self.owners, owner.as_str(), flags, Mode::empty()))
     }
 
-    /// A plain file of this user's under `name`, for `access`, and its size; `None` when there is
-    /// something else.
-    fn open(&self, name: &str, access: OFlags) -> io::Result<Option<(File, u64)>> {
-        let open = || rustix::fs::openat(&self.folder, name, access | GUARDED, Mode::empty());
-        match retry_on_intr(open) {
+    /// A plain file of this user's under `name`, for `access`, and what is known of it; `None` when
+    /// there is something else.
+    fn open_file(&self, name: &str, access: OFlags) -> io::Result<Option<(File, Stat)>> {
+        let open = |flags| {
+            let open = || rustix::fs::openat(&self.folder, name, flags | GUARDED, Mode::empty());
+            retry_on_intr(open)
+        };
+        // What is somebody else's may not be opened so.
+        let opened = match open(access | UNNOTED) {
+            Err(Errno::PERM) => open(access),
+            opened => opened,
+        };
+        match opened {
             Ok(file) => self.checked(file),
             // A symbolic link; a socket or a device without a driver; a folder, for writing.
             Err(Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ISDIR) => Ok(None),
@@ -50,33 +68,49 @@ impl Folder {
         }
     }
 
-    fn checked(&self, file: OwnedFd) -> io::Result<Option<(File, u64)>> {
+    fn checked(&self, file: OwnedFd) -> io::Result<Option<(File, Stat)>> {
         let status = rustix::fs::fstat(&file)?;
         // No link at all: it was replaced since it was opened, and is whole.
         let is_ours = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
             && status.st_uid == self.user
             && status.st_nlink <= 1;
-        let size = u64::try_from(status.st_size).unwrap_or_default();
-        Ok(is_ours.then(|| (File::from(file), size)))
+        Ok(is_ours.then(|| (File::from(file), status)))
+    }
+
+    /// What is under `name`, and the file it was read from.
+    fn read_from(&self, name: &str, access: OFlags) -> io::Result<(Content, Option<OpenFile>)> {
+        let (file, status) = match self.open_file(name, access) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok((Content::Foreign, None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Content::Missing, None));
+            }
+            Err(error) => return Err(error),
+        };
+        let Some((size, mut bytes)) = buffer(&status) else {
+            return Ok((Content::Foreign, None));
+        };
+        // One that is written over meanwhile has a wrong checksum.
+        (&file).take(size).read_to_end(&mut bytes)?;
+        Ok((Content::Bytes(bytes), Some(OpenFile { file, size })))
     }
 }
 
+/// An open file and how long it is.
+pub(super) struct OpenFile {
+    file: File,
+    size: u64,
+}
+
 impl Disk for Folder {
-    type Temporary = File;
+    type File = OpenFile;
 
     fn read(&self, name: &str) -> io::Result<Content> {
-        let (file, size) = match self.open(name, OFlags::RDONLY) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(Content::Foreign),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Missing),
-            Err(error) => return Err(error),
-        };
-        let Some(mut bytes) = buffer(size) else {
-            return Ok(Content::Foreign);
-        };
-        // Nobody writes a file longer once it has its name.
-        file.take(size).read_to_end(&mut bytes)?;
-        Ok(Content::Bytes(bytes))
+        Ok(self.read_from(name, OFlags::RDONLY)?.0)
+    }
+
+    fn open(&self, name: &str) -> io::Result<(Content, Option<OpenFile>)> {
+        self.read_from(name, OFlags::RDWR)
     }
 
     #[cfg(target_os = "linux")]
@@ -89,8 +123,7 @@ impl Disk for Folder {
         if !self.is_local {
             return None;
         }
-        // Noting that the file was read could wait for the file system's journal.
-        let flags = OFlags::RDONLY | OFlags::NOATIME | GUARDED;
+        let flags = OFlags::RDONLY | UNNOTED | GUARDED;
         let (mode, cached) = (Mode::empty(), ResolveFlags::CACHED);
         let file = match openat2(&self.folder, name, flags, mode, cached) {
             Ok(file) => file,
@@ -98,8 +131,8 @@ impl Disk for Folder {
             // The name is not in memory; or whatever it is, waiting for it finds out.
             Err(_) => return None,
         };
-        let (file, size) = self.checked(file).ok().flatten()?;
-        let mut bytes = buffer(size)?;
+        let (file, status) = self.checked(file).ok().flatten()?;
+        let (size, mut bytes) = buffer(&status)?;
         bytes.resize(usize::try_from(size).ok()?, 0);
         let into = &mut [IoSliceMut::new(&mut bytes)];
         let read = preadv2(&file, into, 0, ReadWriteFlags::NOWAIT).ok()?;
@@ -110,19 +143,59 @@ impl Disk for Folder {
         })
     }
 
-    fn create_temporary(&self, name: &str) -> io::Result<File> {
+    fn create(&self, name: &str) -> io::Result<OpenFile> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | GUARDED;
         let open = || rustix::fs::openat(&self.folder, name, flags, self.mode);
-        Ok(File::from(retry_on_intr(open)?))
+        let file = retry_on_intr(open)?;
+        if self.masked_mode.get().is_none() {
+            let mode = rustix::fs::fstat(&file)?.st_mode;
+            self.masked_mode.get_or_init(|| mode);
+        }
+        let file = File::from(file);
+        Ok(OpenFile { file, size: 0 })
     }
 
-    fn write(&self, temporary: &mut File, bytes: &[u8]) -> io::Result<()> {
-        temporary.write_all(bytes)
+    fn reopen(&self, name: &str) -> io::Result<Option<OpenFile>> {
+        match self.open_file(name, OFlags::WRONLY) {
+            Ok(Some((file, status))) => {
+                let is_like_new = self.masked_mode.get() == Some(&status.st_mode);
+                let size = u64::try_from(status.st_size).unwrap_or_default();
+                Ok(is_like_new.then_some(OpenFile { file, size }))
+            }
+            Ok(None) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn sync_data(&self, temporary: &File) -> io::Result<()> {
+    fn write(&self, file: &mut OpenFile, bytes: &[u8]) -> io::Result<()> {
+        file.file.write_all_at(bytes, 0)?;
+        let size = bytes.len() as u64;
+        if file.size > size {
+            file.file.set_len(size)?;
+        }
+        file.size = size;
+        Ok(())
+    }
+
+    fn overwrite(&self, file: &OpenFile, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let written = retry_on_intr(|| rustix::io::pwrite(&file.file, bytes, offset as u64))?;
+        if written == bytes.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+
+    fn wipe(&self, file: &OpenFile) -> io::Result<()> {
+        // Zeros, as its blocks can then be written over.
+        let size = usize::try_from(file.size).map_err(io::Error::other)?;
+        file.file.write_all_at(&vec![0; size], 0)
+    }
+
+    fn sync_data(&self, file: &OpenFile) -> io::Result<()> {
         // Linux has fdatasync; elsewhere the standard library knows the call that really waits.
-        temporary.sync_data()
+        file.file.sync_data()
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -149,20 +222,24 @@ impl Disk for Folder {
         }
     }
 
-    fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    #[cfg(target_os = "linux")]
+    fn exchange(&self, one: &str, other: &str) -> io::Result<bool> {
+        let (folder, flags) = (&self.folder, RenameFlags::EXCHANGE);
+        match rustix::fs::renameat_with(folder, one, folder, other, flags) {
+            Ok(()) => Ok(true),
+            // A file system that does not know how.
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let Some((file, _)) = self.open(name, OFlags::WRONLY)? else {
-            return Err(io::Error::other("not a plain file of this store"));
-        };
-        let written = retry_on_intr(|| rustix::io::pwrite(file.as_fd(), bytes, offset as u64))?;
-        if written == bytes.len() {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::WriteZero.into())
-        }
+    #[cfg(not(target_os = "linux"))]
+    fn exchange(&self, _one: &str, _other: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -228,8 +305,8 @@ impl Disk for Folder {
     }
 }
 
-/// Room for a file of this size, if that can be a record.
-fn buffer(size: u64) -> Option<Vec<u8>> {
-    let size = usize::try_from(size).ok()?;
-    (size <= MAX_ENCODED_LENGTH).then(|| Vec::with_capacity(size))
+/// The size of a file and room for it, if that can be a record.
+fn buffer(status: &Stat) -> Option<(u64, Vec<u8>)> {
+    let size = usize::try_from(status.st_size).ok()?;
+    (size <= MAX_ENCODED_LENGTH).then(|| (size as u64, Vec::with_capacity(size)))
 }

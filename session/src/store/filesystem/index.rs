@@ -9,7 +9,7 @@ use std::io;
 use sha2::{Digest as _, Sha256};
 
 use super::disk::Disk;
-use super::files::{Files, Found};
+use super::files::Files;
 use super::store_error;
 use crate::StoreKey;
 use crate::id::hex_digits;
@@ -82,20 +82,19 @@ impl<D: Disk> Files<D> {
         owner: &str,
         key: &StoreKey,
     ) -> Option<Result<SessionInfo, StoreError>> {
-        match self.read(key, "find") {
-            Ok(Found::Record(found)) if found.record.owner.as_deref() == Some(owner) => {
-                return Some(Ok(SessionInfo::new(key.clone(), &found.record, found.size)));
+        match self.look(key, "find") {
+            Ok(Some((record, size))) if record.owner.as_deref() == Some(owner) => {
+                return Some(Ok(SessionInfo::new(key.clone(), &record, size)));
             }
-            Ok(Found::Unreadable(error)) => return Some(Err(StoreError::Unreadable(error))),
             Err(error) => return Some(Err(error)),
-            Ok(Found::Record(_) | Found::Nothing) => {}
+            Ok(_) => {}
         }
         // Whoever writes a record of this owner holds the lock from the hint to the record.
         if let Ok(Some(_guard)) = self.stripes.try_lock(key) {
-            let is_outdated = match self.read(key, "find") {
-                Ok(Found::Nothing) => true,
-                Ok(Found::Record(found)) => found.record.owner.as_deref() != Some(owner),
-                Ok(Found::Unreadable(_)) | Err(_) => false,
+            let is_outdated = match self.glance(key, "find") {
+                Ok(None) => true,
+                Ok(Some((record, _))) => record.owner.as_deref() != Some(owner),
+                Err(_) => false,
             };
             if is_outdated && self.sync_folder("find").is_ok() {
                 self.forget_owner(key, Some(owner));

@@ -28,6 +28,8 @@ struct Stripe {
     /// Whether a thread of this process has it: one open file does not exclude its own threads.
     taken: Mutex<bool>,
     given_back: Condvar,
+    /// The name of the file that the last save of this process left, for the next one to write over.
+    spare: Mutex<Option<String>>,
     /// `None` in tests on a disk that is none.
     file: Option<OwnedFd>,
 }
@@ -40,6 +42,7 @@ impl Stripes {
             .map(|file| Stripe {
                 taken: Mutex::new(false),
                 given_back: Condvar::new(),
+                spare: Mutex::new(None),
                 file,
             })
             .collect();
@@ -58,6 +61,11 @@ impl Stripes {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The spare files of all stripes, which have none then.
+    pub(super) fn take_spares(&self) -> impl Iterator<Item = String> + '_ {
+        self.stripes.iter().filter_map(Stripe::take_spare)
     }
 
     fn lock_within(&self, key: &StoreKey, timeout: Duration) -> io::Result<Guard<'_>> {
@@ -104,10 +112,35 @@ impl Stripes {
     }
 }
 
+impl Stripe {
+    fn take_spare(&self) -> Option<String> {
+        self.spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
 /// The right to work on the sessions of a stripe.
 pub(super) struct Guard<'a> {
     stripe: &'a Stripe,
     is_locked: bool,
+}
+
+impl Guard<'_> {
+    /// The spare file of the stripe, which has none then.
+    pub(super) fn take_spare(&self) -> Option<String> {
+        self.stripe.take_spare()
+    }
+
+    /// Leaves a file for the next save of a session of this stripe.
+    pub(super) fn leave_spare(&self, name: String) {
+        *self
+            .stripe
+            .spare
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
 }
 
 impl Drop for Guard<'_> {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RawMode, flock};
@@ -166,6 +167,7 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
             owners,
             user: rustix::process::geteuid().as_raw(),
             mode: Mode::from_raw_mode(options.mode as RawMode),
+            masked_mode: OnceLock::new(),
         },
         stripes: Stripes::new(files.into_iter().map(Some), options.lock_timeout),
         template,

@@ -6,7 +6,7 @@ use std::io;
 use rustix::fs::Dir;
 
 use super::disk::Disk as _;
-use super::files::{Files, Found};
+use super::files::Files;
 use super::folder::Folder;
 use super::names::Named;
 use super::store_error;
@@ -40,13 +40,12 @@ impl Files<Folder> {
             let Named::Record(key) = name else {
                 continue;
             };
-            match self.read(&key, "list") {
-                Ok(Found::Nothing) => {}
-                Ok(Found::Record(stored)) => {
-                    sessions.push(Ok(SessionInfo::new(key, &stored.record, stored.size)));
+            // A look that changes nothing: what cannot be read is set aside when somebody asks for it.
+            match self.look(&key, "list") {
+                Ok(None) => {}
+                Ok(Some((record, size))) => {
+                    sessions.push(Ok(SessionInfo::new(key, &record, size)));
                 }
-                // A look that changes nothing: it is set aside when somebody asks for it.
-                Ok(Found::Unreadable(error)) => sessions.push(Err(StoreError::Unreadable(error))),
                 Err(error) => sessions.push(Err(error)),
             }
         }
@@ -79,8 +78,12 @@ impl Files<Folder> {
                     continue;
                 };
                 let _guard = self.lock(&key, "open")?;
-                if let Found::Record(found) = self.read(&key, "open")? {
-                    self.note_owner(&key, None, found.record.owner.as_deref(), "open")?;
+                match self.glance(&key, "open") {
+                    Ok(Some((record, _))) => {
+                        self.note_owner(&key, None, record.owner.as_deref(), "open")?;
+                    }
+                    Ok(None) | Err(StoreError::Unreadable(_)) => {}
+                    Err(error) => return Err(error),
                 }
             }
             match next {
@@ -107,18 +110,19 @@ impl Files<Folder> {
         let mut removed = 0;
         for name in names {
             match name {
-                Named::Record(key) => match self.read(&key, OPERATION)? {
-                    Found::Record(stored) if stored.record.is_expired(now) => {
+                Named::Record(key) => match self.look(&key, OPERATION) {
+                    Ok(Some((record, _))) if record.is_expired(now) => {
                         removed += u64::from(self.remove_if_expired(&key, now)?);
                     }
+                    Ok(_) => {}
                     // Perhaps not ours at all: it is reported and stays.
-                    Found::Unreadable(error) => tracing::error!(
+                    Err(StoreError::Unreadable(error)) => tracing::error!(
                         event = "unreadable_record",
                         session = %correlation(&key),
                         error = %chain(&error),
                         "a stored session cannot be read: it is left where it is"
                     ),
-                    Found::Record(_) | Found::Nothing => {}
+                    Err(error) => return Err(error),
                 },
                 Named::Temporary { key, name } => self.remove_left_over(&key, &name)?,
                 Named::Foreign => {}
@@ -131,9 +135,10 @@ impl Files<Folder> {
     fn remove_if_expired(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
         const OPERATION: &str = "remove an expired session";
         let _guard = self.lock(key, OPERATION)?;
-        let owner = match self.read(key, OPERATION)? {
-            Found::Record(stored) if stored.record.is_expired(now) => stored.record.owner,
-            _ => return Ok(false),
+        let owner = match self.glance(key, OPERATION) {
+            Ok(Some((record, _))) if record.is_expired(now) => record.owner,
+            Ok(_) | Err(StoreError::Unreadable(_)) => return Ok(false),
+            Err(error) => return Err(error),
         };
         // Not synced: should a power cut bring it back, it is as expired as it was.
         self.disk

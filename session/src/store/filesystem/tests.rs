@@ -17,7 +17,7 @@ use super::lock::{STRIPES, Stripes};
 use super::names::Template;
 use super::options::{Durability, FilesystemStoreBuilder};
 use crate::record::{Changes, Field, Record, Revision};
-use crate::store::{Created, StoreError, Swapped};
+use crate::store::{Created, Modified, StoreError, Swapped};
 use crate::{DecodeError, SessionId, StoreKey, Timestamp, seconds};
 
 static VALUE: Field = Field::new("value");
@@ -41,6 +41,10 @@ struct State {
     /// Mutants: what a careless store leaves out.
     no_data_sync: bool,
     no_folder_sync: bool,
+    /// A file system that cannot exchange names.
+    no_exchange: bool,
+    /// What the next look at a file gives, as if it was opened a while ago.
+    outdated: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Default)]
@@ -117,18 +121,33 @@ fn possible_contents(inode: &Inode) -> Vec<Vec<u8>> {
 }
 
 impl Disk for FakeDisk {
-    type Temporary = usize;
+    type File = usize;
 
     fn read(&self, name: &str) -> io::Result<Content> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
+        if let Some(outdated) = state.outdated.take() {
+            return Ok(Content::Bytes(outdated));
+        }
         Ok(match state.names().get(name) {
             Some(inode) => Content::Bytes(state.inodes[*inode].latest().to_vec()),
             None => Content::Missing,
         })
     }
 
-    fn create_temporary(&self, name: &str) -> io::Result<usize> {
+    fn open(&self, name: &str) -> io::Result<(Content, Option<usize>)> {
+        let content = self.read(name)?;
+        let inode = self.0.lock().unwrap().names().get(name).copied();
+        Ok((content, inode))
+    }
+
+    fn reopen(&self, name: &str) -> io::Result<Option<usize>> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        Ok(state.names().get(name).copied())
+    }
+
+    fn create(&self, name: &str) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
         let inode = state.inodes.len();
@@ -142,20 +161,25 @@ impl Disk for FakeDisk {
         Ok(inode)
     }
 
-    fn write(&self, temporary: &mut usize, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, file: &mut usize, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
-        let inode = &mut state.inodes[*temporary];
+        let inode = &mut state.inodes[*file];
         inode.contents.push(bytes.to_vec());
         inode.unsynced.push(bytes.to_vec());
         Ok(())
     }
 
-    fn sync_data(&self, temporary: &usize) -> io::Result<()> {
+    fn wipe(&self, file: &usize) -> io::Result<()> {
+        let length = self.0.lock().unwrap().inodes[*file].latest().len();
+        self.write(&mut file.clone(), &vec![0; length])
+    }
+
+    fn sync_data(&self, file: &usize) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
         if !state.no_data_sync {
-            let inode = &mut state.inodes[*temporary];
+            let inode = &mut state.inodes[*file];
             inode.contents = vec![inode.latest().to_vec()];
             inode.unsynced.clear();
         }
@@ -179,6 +203,20 @@ impl Disk for FakeDisk {
         self.rename(from, to)
     }
 
+    fn exchange(&self, one: &str, other: &str) -> io::Result<bool> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        if state.no_exchange {
+            return Ok(false);
+        }
+        let mut names = state.names();
+        let first = names.remove(one).ok_or(io::ErrorKind::NotFound)?;
+        let second = names.insert(other.to_owned(), first);
+        names.insert(one.to_owned(), second.ok_or(io::ErrorKind::NotFound)?);
+        state.rename(names);
+        Ok(true)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
@@ -188,14 +226,13 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
-    fn overwrite(&self, name: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
+    fn overwrite(&self, file: &usize, offset: usize, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.step()?;
-        let inode = state.names()[name];
-        let mut content = state.inodes[inode].latest().to_vec();
+        let mut content = state.inodes[*file].latest().to_vec();
         content[offset..offset + bytes.len()].copy_from_slice(bytes);
         // Within one sector: the old bytes or the new ones, whenever the power goes.
-        state.inodes[inode].contents.push(content);
+        state.inodes[*file].contents.push(content);
         Ok(())
     }
 
@@ -446,47 +483,172 @@ fn the_crash_test_catches_missing_syncs() {
     assert!(no_folder_sync.unwrap_err().contains("lost"));
 }
 
-/// Section 3.5: each file operation failing in its turn. Whatever fails is told, the record is the
-/// old one or the new one, no temporary file stays that could be removed, and the next try works.
+/// Section 3.5: each file operation failing in its turn, with a file of an earlier save to write over
+/// and without. Whatever fails is told, the record is the old one or the new one, no temporary file stays
+/// that could be removed, and the next try works.
 #[test]
 fn any_operation_may_fail_and_nothing_is_lost() {
-    let key = key();
-    for fails_at in 1.. {
-        let disk = FakeDisk::default();
-        let files = files(disk.clone(), Durability::Durable);
-        let old = record(1);
-        assert_eq!(files.create(&key, &old).unwrap(), Created::Done);
-        let new = changed(&old, 2);
-        {
-            let mut state = disk.0.lock().unwrap();
-            state.operations = 0;
-            state.fails_at = Some(fails_at);
-        }
-        let saved = files.modify(&key, &|_| Some(new.clone()));
-        let operations = disk.0.lock().unwrap().operations;
-        disk.0.lock().unwrap().fails_at = None;
-        let found = files.load(&key).unwrap().unwrap();
-        match &saved {
-            Ok(_) => {
-                assert!(
-                    fails_at > operations,
-                    "the failure of operation {fails_at} was swallowed"
-                );
-                assert_eq!(found, new);
-                break;
+    for durability in [Durability::Process, Durability::Atomic, Durability::Durable] {
+        for earlier_saves in 0..2 {
+            let mut fails_at = 1;
+            while fails(durability, earlier_saves, fails_at) {
+                fails_at += 1;
             }
-            Err(StoreError::DurabilityUnknown { .. }) => assert_eq!(found, new),
-            Err(StoreError::Failed { .. }) => assert_eq!(found, old),
-            Err(other) => panic!("{other}"),
+            assert!(
+                fails_at > 4,
+                "{durability:?}: a save of {fails_at} operations"
+            );
         }
-        let names = disk.0.lock().unwrap().names();
+    }
+}
+
+/// Whether a save has an operation of this number.
+fn fails(durability: Durability, earlier_saves: u8, fails_at: usize) -> bool {
+    let key = key();
+    let disk = FakeDisk::default();
+    let files = files(disk.clone(), durability);
+    let mut old = record(1);
+    assert_eq!(files.create(&key, &old).unwrap(), Created::Done);
+    files.sync_folder("create").unwrap();
+    for save in 0..earlier_saves {
+        old = changed(&old, save);
+        assert!(files.modify(&key, &|_| Some(old.clone())).is_ok());
+    }
+    let new = changed(&old, 2);
+    {
+        let mut state = disk.0.lock().unwrap();
+        state.operations = 0;
+        state.fails_at = Some(fails_at);
+    }
+    let saved = files.modify(&key, &|_| Some(new.clone()));
+    let operations = disk.0.lock().unwrap().operations;
+    disk.0.lock().unwrap().fails_at = None;
+    let at = format!("{durability:?}, {earlier_saves} saves, operation {fails_at}");
+    let found = files.load(&key).unwrap().unwrap();
+    assert_clean(&disk);
+    // What could not be made durable is not written over either: a power cut may bring its name back.
+    let name = files.template.record(&key);
+    let left = disk.0.lock().unwrap().clone().after_power_cut();
+    for state in left.iter().filter(|_| durability != Durability::Process) {
+        let record = Record::decode(&key, state[&name].clone());
+        assert!(record.is_ok(), "{at}: a torn record after a power cut");
+    }
+    match &saved {
+        Ok(_) => {
+            assert_eq!(found, new);
+            if fails_at > operations {
+                return false;
+            }
+            // The save was done by then: what failed is wiping the old file, which goes instead.
+            assert!(
+                fails_at + 1 >= operations,
+                "{at}: the failure was swallowed"
+            );
+            assert_ne!(durability, Durability::Atomic, "{at}: it was swallowed");
+        }
+        Err(StoreError::DurabilityUnknown { .. }) => assert_eq!(found, new),
+        Err(StoreError::Failed { .. }) => assert_eq!(found, old),
+        Err(other) => panic!("{other}"),
+    }
+    let again = files.modify(&key, &|current| Some(changed(current, 3)));
+    assert!(again.is_ok(), "{at}: the store is broken");
+    true
+}
+
+/// There is one record, and nothing in other files, whose number this gives.
+fn assert_clean(disk: &FakeDisk) -> usize {
+    let state = disk.0.lock().unwrap().clone();
+    let names = state.names();
+    for (name, inode) in &names {
+        let is_wiped = state.inodes[*inode].latest().iter().all(|byte| *byte == 0);
+        assert!(is_wiped || !name.starts_with('.'), "left over: {names:?}");
+    }
+    names.len() - 1
+}
+
+/// No byte of what a save has replaced stays, be it in a file for the next save to write over.
+#[test]
+fn nothing_is_left_of_what_a_save_has_replaced() {
+    for durability in [Durability::Process, Durability::Atomic, Durability::Durable] {
+        let (key, disk) = (key(), FakeDisk::default());
+        let files = files(disk.clone(), durability);
+        assert_eq!(files.create(&key, &record(1)).unwrap(), Created::Done);
+        for value in 2..5 {
+            let saved = files.modify(&key, &|current| Some(changed(current, value)));
+            assert!(saved.is_ok());
+            let spares = usize::from(durability != Durability::Atomic);
+            assert_eq!(assert_clean(&disk), spares, "{durability:?}");
+        }
+        drop(files);
         assert_eq!(
-            names.len(),
+            disk.0.lock().unwrap().names().len(),
             1,
-            "left over after operation {fails_at}: {names:?}"
+            "the spare file stays"
         );
-        let again = files.modify(&key, &|current| Some(changed(current, 3)));
-        assert!(again.is_ok(), "operation {fails_at} broke the store");
+    }
+}
+
+/// A file system that cannot exchange names, as NFS: each save makes a file.
+#[test]
+fn a_file_system_that_cannot_exchange_names_does_without() {
+    for durability in [Durability::Process, Durability::Durable] {
+        after_every_cut(durability, |state| state.no_exchange = true).unwrap();
+        let (key, disk) = (key(), FakeDisk::default());
+        disk.0.lock().unwrap().no_exchange = true;
+        let files = files(disk.clone(), durability);
+        assert_eq!(files.create(&key, &record(1)).unwrap(), Created::Done);
+        assert!(
+            files
+                .modify(&key, &|current| Some(changed(current, 2)))
+                .is_ok()
+        );
+        assert_eq!(disk.0.lock().unwrap().names().len(), 1);
+    }
+}
+
+/// Whoever has opened a file that has been written over since, with zeros or with the record of
+/// another session, looks again: nothing is taken for damaged, and nobody sees another's session.
+#[test]
+fn a_file_that_is_written_over_while_it_is_read_is_read_again() {
+    let (mine, others, disk) = (key(), key(), FakeDisk::default());
+    let files = files(disk.clone(), Durability::Process);
+    let mut record = record(1);
+    record.owner = Some(String::from("ada"));
+    assert_eq!(files.create(&mine, &record).unwrap(), Created::Done);
+    let of_another = changed(&record, 9).encode(&others);
+    let whole = record.encode(&mine);
+    for outdated in [
+        vec![0; whole.len()],
+        of_another,
+        whole[..9].to_vec(),
+        Vec::new(),
+    ] {
+        let look = || disk.0.lock().unwrap().outdated = Some(outdated.clone());
+        look();
+        assert_eq!(files.load(&mine).unwrap().as_ref(), Some(&record));
+        look();
+        let (seen, _) = files.look(&mine, "list").unwrap().unwrap();
+        assert_eq!(seen.revision, record.revision);
+        look();
+        assert!(files.checked("ada", &mine).unwrap().is_ok());
+        assert_eq!(disk.0.lock().unwrap().names().len(), 1, "it was set aside");
+    }
+}
+
+/// A record that somebody removes by hand while it is being saved is not brought back.
+#[test]
+fn a_record_that_is_removed_by_hand_is_not_brought_back() {
+    for durability in [Durability::Process, Durability::Durable] {
+        let (key, disk) = (key(), FakeDisk::default());
+        let files = files(disk.clone(), durability);
+        assert_eq!(files.create(&key, &record(1)).unwrap(), Created::Done);
+        let saved = files.modify(&key, &|current| {
+            let name = Template::parse("%s.session").unwrap().record(&key);
+            disk.remove(&name).unwrap();
+            Some(changed(current, 2))
+        });
+        assert!(matches!(saved, Ok(Modified::Gone)), "{durability:?}");
+        assert_eq!(disk.0.lock().unwrap().names().len(), 0, "{durability:?}");
     }
 }
 
