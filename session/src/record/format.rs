@@ -181,10 +181,32 @@ pub(crate) fn encoded_activity(
     bytes[LAST_SEEN_AT..LAST_SEEN_AT + 8].copy_from_slice(&last_seen.as_millis().to_be_bytes());
     bytes[EXPIRES_AT..EXPIRES_AT + 8].copy_from_slice(&expires.as_millis().to_be_bytes());
     let checksum = checksum(key, &bytes);
-    bytes[CHECKSUM_AT..CHECKSUM_AT + 4].copy_from_slice(&checksum.to_be_bytes());
+    bytes[CHECKSUM_RANGE].copy_from_slice(&checksum.to_be_bytes());
     bytes.drain(..ACTIVITY_RANGE.start);
     bytes.truncate(ACTIVITY_RANGE.len());
     bytes
+}
+
+/// Where the checksum lies in an encoded record.
+#[cfg(any(test, feature = "filesystem"))]
+pub(crate) const CHECKSUM_RANGE: Range<usize> = CHECKSUM_AT..CHECKSUM_AT + 4;
+
+/// Inverts the checksum of an encoded record: whoever comes across it does not take it for one, as
+/// it is not in its place yet.
+#[cfg(any(test, feature = "filesystem"))]
+pub(crate) fn mark_pending(bytes: &mut [u8]) {
+    for byte in bytes.get_mut(CHECKSUM_RANGE).unwrap_or_default() {
+        *byte = !*byte;
+    }
+}
+
+/// Takes that back where it was done, for those who know that the record is in its place.
+#[cfg(any(test, feature = "filesystem"))]
+pub(crate) fn clear_pending(key: &StoreKey, bytes: &mut [u8]) {
+    let inverted = (!checksum(key, bytes)).to_be_bytes();
+    if bytes.get(CHECKSUM_RANGE) == Some(&inverted) {
+        mark_pending(bytes);
+    }
 }
 
 /// The version of an undamaged record. Every version keeps the place and the meaning of the magic,

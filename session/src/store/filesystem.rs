@@ -15,6 +15,7 @@ mod open;
 mod options;
 mod put;
 mod quarantine;
+mod read;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use files::{Files, Found};
+use files::Files;
 use folder::Folder;
 pub use open::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
@@ -133,10 +134,8 @@ impl fmt::Debug for FilesystemStore {
 impl SessionStore for FilesystemStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
         // Most are in memory: a trip to another thread would take several times as long as reading them.
-        match self.0.load_cached(key) {
-            Some(Found::Nothing) => return Ok(None),
-            Some(Found::Record(record)) => return Ok(Some(record)),
-            Some(Found::Unreadable(_)) | None => {}
+        if let Some(Ok(found)) = self.0.load_cached(key) {
+            return Ok(found);
         }
         let key = key.clone();
         self.blocking("load", move |files| files.load(&key)).await

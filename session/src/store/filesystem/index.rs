@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::disk::Disk;
 use super::files::Files;
+use super::read::head;
 use super::store_error;
 use crate::StoreKey;
 use crate::id::hex_digits;
@@ -82,7 +83,7 @@ impl<D: Disk> Files<D> {
         owner: &str,
         key: &StoreKey,
     ) -> Option<Result<SessionInfo, StoreError>> {
-        match self.look(key, "find") {
+        match self.look(key, "find", head) {
             Ok(Some((record, size))) if record.owner.as_deref() == Some(owner) => {
                 return Some(Ok(SessionInfo::new(key.clone(), &record, size)));
             }
@@ -90,8 +91,8 @@ impl<D: Disk> Files<D> {
             Ok(_) => {}
         }
         // Whoever writes a record of this owner holds the lock from the hint to the record.
-        if let Ok(Some(_guard)) = self.stripes.try_lock(key) {
-            let is_outdated = match self.glance(key, "find") {
+        if let Ok(Some(guard)) = self.stripes.try_lock(key) {
+            let is_outdated = match self.look_locked(&guard, key, "find", head) {
                 Ok(None) => true,
                 Ok(Some((record, _))) => record.owner.as_deref() != Some(owner),
                 Err(_) => false,

@@ -7,9 +7,12 @@
 //! synced (`Durable`), or where a power cut may damage what was saved last (`Process`). At `Atomic` it
 //! is not, and each save makes a file.
 //!
-//! A reader that has opened a file which is then written over sees bytes that are not whole, or those
-//! of another session; the checksum, which covers the key, tells it to look again.
+//! Readers take no lock, so one may have a file open that is then written over: it sees zeros, a part,
+//! another session's record, or a later one of its own session, and none of them must pass. The
+//! checksum covers the key; and in a spare file it is written inverted, and put right only when the
+//! record is in its place.
 
+use std::borrow::Cow;
 use std::io;
 
 use super::disk::{Content, Disk};
@@ -19,6 +22,7 @@ use super::options::Durability;
 use super::store_error;
 use crate::StoreKey;
 use crate::log::{chain, correlation};
+use crate::record::{CHECKSUM_RANGE, mark_pending};
 use crate::store::{Created, StoreError};
 
 impl<D: Disk> Files<D> {
@@ -64,9 +68,15 @@ impl<D: Disk> Files<D> {
     ) -> Result<bool, StoreError> {
         let failed = |error| store_error(operation, error);
         let name = self.template.record(key);
-        let (temporary, mut file) = self.temporary(guard, key).map_err(failed)?;
+        let (temporary, mut file, is_new) = self.temporary(guard, key).map_err(failed)?;
+        // Somebody may still have it open as what it was before, of this very session even: until it
+        // is in its place it must not be taken for a record.
+        let mut pending = Cow::Borrowed(bytes);
+        if !is_new {
+            mark_pending(pending.to_mut());
+        }
         let exchanged = self
-            .write(&mut file, bytes)
+            .write(&mut file, &pending)
             .and_then(|()| self.give_name(&temporary, &name));
         let is_exchanged = match exchanged {
             Ok(is_exchanged) => is_exchanged,
@@ -81,6 +91,9 @@ impl<D: Disk> Files<D> {
                 };
             }
         };
+        if !is_new {
+            self.settle(key, &file, bytes);
+        }
         let synced = self.sync_names(operation);
         if is_exchanged {
             if synced.is_ok() && self.is_wiped(key, old) {
@@ -92,20 +105,20 @@ impl<D: Disk> Files<D> {
         synced.map(|()| true)
     }
 
-    /// A file to write to, and its name: the stripe's spare one, or a new one. The lock is held while
-    /// there is one in use, so one that nobody locks is left over.
-    fn temporary(&self, guard: &Guard<'_>, key: &StoreKey) -> io::Result<(String, D::File)> {
+    /// The name of a file to write to, the file, and whether it is a new one or the stripe's spare one.
+    /// The lock is held while it is in use, so one that nobody locks is left over.
+    fn temporary(&self, guard: &Guard<'_>, key: &StoreKey) -> io::Result<(String, D::File, bool)> {
         if let Some(name) = guard.take_spare() {
             let reopened = self.disk.reopen(&name);
             if let Ok(Some(file)) = reopened {
-                return Ok((name, file));
+                return Ok((name, file, false));
             }
             self.remove_temporary(key, &name);
             reopened?;
         }
         let name = self.new_name(key)?;
         let file = self.disk.create(&name)?;
-        Ok((name, file))
+        Ok((name, file, true))
     }
 
     /// A failed sync is never tried again on the same file: the kernel has marked its pages as
@@ -130,6 +143,19 @@ impl<D: Disk> Files<D> {
         match self.options.durability {
             Durability::Durable => self.sync_folder(operation),
             Durability::Process | Durability::Atomic => Ok(()),
+        }
+    }
+
+    /// Says that the record is in its place. Where that fails, those who read it find out by its lock.
+    fn settle(&self, key: &StoreKey, file: &D::File, bytes: &[u8]) {
+        let checksum = &bytes[CHECKSUM_RANGE];
+        if let Err(error) = self.disk.overwrite(file, CHECKSUM_RANGE.start, checksum) {
+            tracing::warn!(
+                event = "store_failure",
+                session = %correlation(key),
+                error = %chain(&error),
+                "a session that was saved takes a lock to be read, until it is saved again"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ use super::disk::Disk as _;
 use super::files::Files;
 use super::folder::Folder;
 use super::names::Named;
+use super::read::head;
 use super::store_error;
 use crate::log::{chain, correlation};
 use crate::store::{SessionInfo, StoreError};
@@ -41,7 +42,7 @@ impl Files<Folder> {
                 continue;
             };
             // A look that changes nothing: what cannot be read is set aside when somebody asks for it.
-            match self.look(&key, "list") {
+            match self.look(&key, "list", head) {
                 Ok(None) => {}
                 Ok(Some((record, size))) => {
                     sessions.push(Ok(SessionInfo::new(key, &record, size)));
@@ -77,8 +78,8 @@ impl Files<Folder> {
                 let Named::Record(key) = name else {
                     continue;
                 };
-                let _guard = self.lock(&key, "open")?;
-                match self.glance(&key, "open") {
+                let guard = self.lock(&key, "open")?;
+                match self.look_locked(&guard, &key, "open", head) {
                     Ok(Some((record, _))) => {
                         self.note_owner(&key, None, record.owner.as_deref(), "open")?;
                     }
@@ -110,7 +111,7 @@ impl Files<Folder> {
         let mut removed = 0;
         for name in names {
             match name {
-                Named::Record(key) => match self.look(&key, OPERATION) {
+                Named::Record(key) => match self.look(&key, OPERATION, head) {
                     Ok(Some((record, _))) if record.is_expired(now) => {
                         removed += u64::from(self.remove_if_expired(&key, now)?);
                     }
@@ -134,8 +135,8 @@ impl Files<Folder> {
     /// What has been used since it was looked at stays.
     fn remove_if_expired(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
         const OPERATION: &str = "remove an expired session";
-        let _guard = self.lock(key, OPERATION)?;
-        let owner = match self.glance(key, OPERATION) {
+        let guard = self.lock(key, OPERATION)?;
+        let owner = match self.look_locked(&guard, key, OPERATION, head) {
             Ok(Some((record, _))) if record.is_expired(now) => record.owner,
             Ok(_) | Err(StoreError::Unreadable(_)) => return Ok(false),
             Err(error) => return Err(error),
