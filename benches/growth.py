@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import add_data_arguments, built, data_folder, machine, median, pinned, removed, run, table, written
 
 WALKS = ["bare_names", "bare_status", "bare_bytes", "list", "sweep_nothing"]
-OPERATIONS = ["bare", "bare_decoded", "hop", "load", "get", "save", "touch", "find"]
+OPERATIONS = ["bare", "bare_decoded", "bare_save", "hop", "load", "get", "save", "swap", "touch", "find"]
 
 
 def walk(binary: Path, step: str, folder: Path, count: int) -> dict:

@@ -1,14 +1,14 @@
 """Requests per second, latencies and allocations of the library beside bare servers and its peers.
 
     python3 benches/http.py                 # five rounds of three seconds each
+    python3 benches/http.py --ext4 2        # the stores of files on an ext4 with a journal; as root
     python3 benches/http.py --quick         # one short round: does everything still work?
     python3 benches/http.py --only session-files-read actix-session-cookie-read
 
 In each round all contenders run one after the other, each on a server that has just been started, so
 that whatever the machine does meanwhile happens to all of them. The server has core 0 for itself; the
 load generator has core 1, and so has Redis, which therefore takes nothing from its server. What is
-reported are medians of the rounds. `--connections`, `--seconds` and `--rounds` change the defaults;
-the environment variable `BENCH_STORES` names another folder for the stores of files.
+reported are medians of the rounds. `--connections`, `--seconds` and `--rounds` change the defaults.
 
 Where the server uses much less than its core, others compute on the machine or the load generator is at
 its end (it computes about as much a request as bare actix-web does): its requests per second say little
@@ -19,10 +19,12 @@ Writes `results/http.json` and prints Markdown. Needs Linux and redis-server.
 """
 
 import argparse
+import os
 import statistics
 
 import contenders
 from contenders import pinned, table
+from harness import add_data_arguments, data_folder
 
 SERVER_CORE, LOAD_CORE = 0, 1
 
@@ -169,6 +171,7 @@ def main():
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--redis-core", type=int, default=LOAD_CORE)
     parser.add_argument("--only", nargs="+", metavar="CONTENDER", default=[])
+    add_data_arguments(parser)
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.warm_up_seconds = 1, 0.3, 0.2
@@ -176,12 +179,14 @@ def main():
     chosen = contenders.chosen(options.only)
     contenders.build()
     before = contenders.machine()
-    runs = measured(options, chosen)
+    with data_folder(options) as data:
+        os.environ["BENCH_STORES"] = str(data)
+        runs = measured(options, chosen)
     summary = medians(runs)
     found = comparisons(runs, summary)
     result = {
         "machine": before,
-        "options": vars(options),
+        "options": {**vars(options), "data": str(options.data)},
         "medians": summary,
         "goals": found,
         "runs": runs,

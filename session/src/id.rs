@@ -117,10 +117,7 @@ impl StoreKey {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits: [u8; 64] = text.as_bytes().try_into().ok()?;
-        digits
-            .iter()
-            .all(|digit| HEX.contains(digit))
-            .then_some(StoreKey(digits))
+        is_hex(&digits).then_some(StoreKey(digits))
     }
 
     /// The 64 hex digits.
@@ -144,6 +141,12 @@ impl fmt::Debug for StoreKey {
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Whether all of `text` is lower-case hex digits.
+pub(crate) fn is_hex(text: &[u8]) -> bool {
+    text.iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 /// A hash as 64 lower-case hex digits.
 pub(crate) fn hex_digits(hash: [u8; 32]) -> [u8; 64] {

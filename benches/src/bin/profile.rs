@@ -7,7 +7,7 @@
 //! perf record -g -e cpu-clock target/release/profile save /tmp/profile 1000 100000
 //! ```
 //!
-//! Operations: `bare`, `bare_decoded`, `hop`, `load`, `get`, `save`, `touch`, `find`. What the start
+//! Operations: `bare`, `bare_decoded`, `bare_save`, `hop`, `load`, `get`, `save`, `swap`, `touch`, `find`. What the start
 //! costs is told by a run with 0 times.
 
 use std::path::PathBuf;

@@ -1,10 +1,12 @@
 //! What the least is that anybody has to do to read a file of a folder: `openat`, `read`, `close`.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Advice, CWD, Dir, Mode, OFlags, fadvise, openat};
+use rustix::fs::{
+    Advice, CWD, Dir, FlockOperation, Mode, OFlags, fadvise, flock, openat, renameat,
+};
 use session::StoreKey;
 
 /// A folder that is open.
@@ -36,6 +38,36 @@ impl Folder {
         let length = file.read(&mut bytes).expect("read");
         bytes.truncate(length);
         bytes
+    }
+
+    /// Does to a file the least that a save by a temporary file takes, nothing waited for: reads it, writes its
+    /// bytes to a new one, and renames that over it, under a lock.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such file.
+    pub fn rewrite(&self, lock: &OwnedFd, name: &str) {
+        flock(lock, FlockOperation::LockExclusive).expect("locked");
+        let bytes = self.read(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = openat(&self.0, ".bare.tmp", flags, mode).expect("created");
+        let mut file = std::fs::File::from(file);
+        file.write_all(&bytes).expect("written");
+        drop(file);
+        renameat(&self.0, ".bare.tmp", &self.0, name).expect("renamed");
+        flock(lock, FlockOperation::Unlock).expect("unlocked");
+    }
+
+    /// Something to lock that is no stripe of the store's.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn lock(&self) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.0, "owners", flags, Mode::empty()).expect("opened")
     }
 
     /// Lets the kernel forget the bytes of a file, though not where they lie.

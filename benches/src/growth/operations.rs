@@ -2,13 +2,14 @@
 //! system calls on the same files.
 
 use std::hint::black_box;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 use session::{
     Durability, FilesystemStore, Record, Session, SessionManager, SessionStore as _, StoreKey,
-    Timestamp, days,
+    Swapped, Timestamp, days,
 };
 use tokio::runtime::Runtime;
 
@@ -21,6 +22,7 @@ use crate::visit::{Visit, decode};
 struct Bench {
     population: Population,
     folder: Folder,
+    lock: OwnedFd,
     runtime: Runtime,
     manager: SessionManager<FilesystemStore>,
     random: Random,
@@ -29,13 +31,15 @@ struct Bench {
 type Operation = fn(&mut Bench) -> Duration;
 
 /// Every operation, what it is called first.
-const OPERATIONS: [(&str, Operation); 8] = [
+const OPERATIONS: [(&str, Operation); 10] = [
     ("bare", Bench::bare),
     ("bare_decoded", Bench::bare_decoded),
+    ("bare_save", Bench::bare_save),
     ("hop", Bench::hop),
     ("load", Bench::load),
     ("get", Bench::get),
     ("save", Bench::save),
+    ("swap", Bench::swap),
     ("touch", Bench::touch),
     ("find", Bench::find),
 ];
@@ -127,9 +131,11 @@ impl Bench {
             .idle_timeout(days(200 * 365))
             .absolute_timeout(days(200 * 365))
             .build();
+        let folder = Folder::open(path);
         Bench {
             population: population.clone(),
-            folder: Folder::open(path),
+            lock: folder.lock(),
+            folder,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime"),
@@ -177,6 +183,14 @@ impl Bench {
         start.elapsed()
     }
 
+    fn bare_save(&mut self) -> Duration {
+        let number = self.any_late();
+        let name = self.name(number);
+        let start = Instant::now();
+        self.folder.rewrite(&self.lock, &name);
+        start.elapsed()
+    }
+
     fn hop(&mut self) -> Duration {
         let start = Instant::now();
         let hop = self.runtime.spawn_blocking(|| ());
@@ -214,6 +228,22 @@ impl Bench {
         let start = Instant::now();
         self.runtime.block_on(session.save()).expect("saved");
         start.elapsed()
+    }
+
+    /// A compare-and-swap of a record that was loaded before.
+    fn swap(&mut self) -> Duration {
+        let number = self.any_late();
+        let key = self.population.key(number);
+        let load = self.runtime.block_on(self.manager.store().load(&key));
+        let mut record = load.expect("loaded").expect("nobody deletes");
+        let expected = record.revision;
+        record.revision = expected.next();
+        let start = Instant::now();
+        let swap = self.manager.store().update(&key, &record, expected);
+        let swapped = self.runtime.block_on(swap).expect("updated");
+        let time = start.elapsed();
+        assert_eq!(swapped, Swapped::Done, "nobody else writes");
+        time
     }
 
     fn touch(&mut self) -> Duration {

@@ -2,6 +2,7 @@
 //! sent.
 
 use crate::StoreKey;
+use crate::id::is_hex;
 
 /// Temporary files begin with a dot, which no session's file does, and end so.
 const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -62,7 +63,7 @@ impl Template {
             .strip_prefix('.')
             .and_then(|name| name.strip_suffix(TEMPORARY_SUFFIX))
             .and_then(|name| name.rsplit_once('.'))
-            .filter(|(_, random)| is_hex(random, RANDOM_DIGITS))
+            .filter(|(_, random)| random.len() == RANDOM_DIGITS && is_hex(random.as_bytes()))
             .and_then(|(record, _)| self.key(record));
         temporary.map_or(Named::Foreign, |key| Named::Temporary {
             key,
@@ -76,13 +77,6 @@ impl Template {
             .strip_suffix(self.suffix.as_str())?;
         StoreKey::parse(digits)
     }
-}
-
-fn is_hex(text: &str, length: usize) -> bool {
-    text.len() == length
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -122,7 +116,7 @@ mod tests {
             let template = Template::parse("%s.session").unwrap();
             let key = StoreKey::new("id", &SessionId::generate().unwrap());
             let name = template.record(&key);
-            prop_assert!(is_hex(&name[..64], 64));
+            prop_assert!(is_hex(&name.as_bytes()[..64]));
             prop_assert_eq!(&name[64..], ".session");
             prop_assert_eq!(template.named(name.as_bytes()), Named::Record(key.clone()));
             let temporary = template.temporary(&key, random);
