@@ -14,13 +14,13 @@ use crate::{days, seconds};
 /// | `Atomic` | old or new | old or new; the last saves may be missing | 0.8 ms |
 /// | `Durable` | old or new | every save that was reported done is there | 1.3 ms |
 ///
-/// Ending a session waits for the disk at every level: a logout that a power cut undoes is a
-/// security event.
+/// A record is as safe as its last save: processes that share a folder should use one level. Ending a
+/// session waits for the disk at every level: a logout that a power cut undoes is a security event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// For nothing. Measured on ext4 and XFS: after a power cut, files written so can be empty or full
-    /// of zeros. They are noticed and set aside; their sessions are lost.
+    /// For nothing. After a power cut, what was saved in the last half a minute or so can be empty or
+    /// full of zeros. That is noticed and set aside; those sessions are lost.
     Process,
     /// For the record's bytes, before the record takes its place.
     #[default]
