@@ -17,7 +17,7 @@ from harness import BENCHES
 STEPS = [
     (["cargo", "run", "--release", "--bin", "records"], None),
     (["counts.py"], None),
-    (["growth.py", "--ext4", "16", "--pin"], ["growth.py", "--ext4", "1", "--sizes", "1000", "10000", "--rounds", "1"]),
+    (["growth.py", "--ext4", "16"], ["growth.py", "--ext4", "1", "--sizes", "1000", "10000", "--rounds", "1"]),
     (["processes.py", "--ext4", "2"], ["processes.py", "--ext4", "2", "--rounds", "1"]),
     (["peers.py", "--ext4", "2"], ["peers.py", "--ext4", "2", "--rounds", "1"]),
     (["http.py", "--ext4", "2"], ["http.py", "--quick"]),

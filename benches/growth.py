@@ -4,7 +4,6 @@ memory, beside the bare system calls on the same files.
     python3 benches/growth.py            # all sizes; about ten minutes, 6 GiB below /tmp
     python3 benches/growth.py --cold     # also with the caches of the whole machine emptied; as root
     python3 benches/growth.py --ext4 16  # on an ext4 with a journal; as root
-    python3 benches/growth.py --pin      # where the machine empties its page cache by itself; as root
     python3 benches/plot.py              # draws the curves
 
 Every session is one of ten of its owner. What is compared takes turns; the records are in the page cache:
@@ -15,7 +14,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from harness import add_data_arguments, built, data_folder, machine, median, pinned, removed, run, table, written
+from harness import add_data_arguments, built, data_folder, machine, median, removed, run, table, written
 
 WALKS = ["bare_names", "bare_status", "bare_bytes", "list", "sweep_nothing"]
 OPERATIONS = ["bare", "bare_decoded", "bare_save", "hop", "load", "get", "save", "swap", "touch", "find"]
@@ -44,11 +43,10 @@ def measured(binary: Path, folder: Path, count: int, arguments: argparse.Namespa
     results["walks"]["sweep_one_in_a_hundred"] = []
     for turn in range(arguments.rounds):
         print(f"  walks, round {turn + 1} of {arguments.rounds} …", flush=True)
-        with pinned(folder, arguments.pin):
-            # One that does not count, so that the first that does finds what the others find.
-            walk(binary, "bare_bytes", folder, count)
-            for step in WALKS + ["sweep_one_in_a_hundred"]:
-                results["walks"][step].append(walk(binary, step, folder, count))
+        # One that does not count, so that the first that does finds what the others find.
+        walk(binary, "bare_bytes", folder, count)
+        for step in WALKS + ["sweep_one_in_a_hundred"]:
+            results["walks"][step].append(walk(binary, step, folder, count))
         run([binary, "restore", folder, count])
     loads = min(500, count // 10)
     results["forgotten"] = run([binary, "forgotten", folder, count, loads])
@@ -71,7 +69,6 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=5, help="of walks")
     parser.add_argument("--cold", action="store_true", help="empty the machine's caches, too")
-    parser.add_argument("--pin", action="store_true", help="lock the files into memory during the walks")
     add_data_arguments(parser)
     arguments = parser.parse_args()
 

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -135,26 +134,6 @@ class Worker:
         self.process.wait()
 
 
-@contextmanager
-def pinned(folder: Path, is_wanted: bool):
-    """Keeps the files of `folder` in memory meanwhile, if that is wanted."""
-    if not is_wanted:
-        yield
-        return
-    # A mapping a file, which are more than a process may have by default.
-    limit = Path("/proc/sys/vm/max_map_count")
-    before = limit.read_text()
-    limit.write_text("4000000\n")
-    try:
-        worker = Worker([sys.executable, BENCHES / "pin.py", folder])
-        try:
-            yield
-        finally:
-            worker.stop()
-    finally:
-        limit.write_text(before)
-
-
 def run(command: list) -> dict:
     """What a process prints, which is JSON."""
     output = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -181,4 +160,4 @@ def found(tool: str) -> bool:
     return shutil.which(tool) is not None
 
 
-__all__ = ["BENCHES", "RESULTS", "Worker", "add_data_arguments", "built", "data_folder", "found", "machine", "median", "pinned", "removed", "run", "table", "written"]
+__all__ = ["BENCHES", "RESULTS", "Worker", "add_data_arguments", "built", "data_folder", "found", "machine", "median", "removed", "run", "table", "written"]
