@@ -4,6 +4,7 @@ mod changes;
 mod field;
 mod fields;
 mod format;
+mod saves;
 mod walk;
 
 use std::fmt;
@@ -17,15 +18,17 @@ pub(crate) use format::{
     ACTIVITY_RANGE, CHECKSUM_RANGE, clear_pending, encoded_activity, mark_pending,
 };
 pub use format::{DecodeError, FORMAT_VERSION, MAX_ENCODED_LENGTH};
+pub use saves::SaveNumbers;
 pub(crate) use walk::{MAX_DEPTH, is_one_value};
 
 use crate::Timestamp;
+use crate::id::Proof;
 
-/// One stored session: when it was made and last used, when it ends, whose it is, and its fields as
-/// raw MessagePack.
+/// One stored session: when it was made and last used, when it ends, whose it is, what proves it, and
+/// its fields as raw MessagePack.
 ///
 /// A store keeps records without looking into them; [`encode`](Self::encode) and
-/// [`decode`](Self::decode) give it bytes. ARCHITECTURE.md describes those byte by byte.
+/// [`decode`](Self::decode) give it bytes. docs/file-format.md describes those byte by byte.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
@@ -35,18 +38,30 @@ pub struct Record {
     pub created: Timestamp,
     /// When the session was last used, to the precision of the touches.
     pub last_seen: Timestamp,
-    /// From this moment on the session is over.
+    /// From this moment on the session has expired.
     pub expires: Timestamp,
+    /// Of the one secret that is good now.
+    pub proof: Proof,
     /// How long the client is asked to keep the cookie; until the browser closes when `None`.
     pub persist_for: Option<Duration>,
-    /// Whose session it is: what [`SessionStore::find`](crate::SessionStore::find) looks for.
+    /// When this session ends at the latest, whatever the policy allows.
+    pub end_at: Option<Timestamp>,
+    /// How long this session lasts unused at the most, whatever the policy allows.
+    pub idle_within: Option<Duration>,
+    /// Whose session it is: what [`SessionStore::sessions_of`](crate::SessionStore::sessions_of) looks for.
     pub owner: Option<String>,
+    /// When the owner was set; does not move while the owner stays.
+    pub owner_since: Timestamp,
+    /// The last proofs that a change of privilege replaced and when, oldest first, two at the most.
+    pub replaced: Vec<(Proof, Timestamp)>,
+    /// Which saves were applied lately.
+    pub saves: SaveNumbers,
     /// The fields by name.
     pub fields: Fields,
 }
 
 impl Record {
-    /// A record without fields, at its first revision.
+    /// A record without fields, at its first revision, that no secret opens.
     #[must_use]
     pub fn new(now: Timestamp, expires: Timestamp) -> Self {
         Record {
@@ -54,47 +69,36 @@ impl Record {
             created: now,
             last_seen: now,
             expires,
+            proof: Proof([0; Proof::LENGTH]),
             persist_for: None,
+            end_at: None,
+            idle_within: None,
             owner: None,
+            owner_since: Timestamp::default(),
+            replaced: Vec::new(),
+            saves: SaveNumbers::default(),
             fields: Fields::default(),
         }
     }
 
-    /// How many bytes [`encode`](Self::encode) gives.
-    #[must_use]
-    pub fn encoded_length(&self) -> usize {
-        format::encoded_length(self)
+    /// Whether this is `other` itself: neither saved nor touched since. Both are of one key.
+    pub(crate) fn is_same_state(&self, other: &Record) -> bool {
+        let state = |record: &Record| (record.revision, record.last_seen, record.expires);
+        state(self) == state(other)
     }
 
-    /// This record with `changes` made to it at `now`, as the next revision.
-    ///
-    /// All merging happens here. Pure: a field that `changes` does not name keeps its bytes, known
-    /// to this build or not. Merging no changes gives the record itself, revision included.
-    ///
-    /// # Errors
-    ///
-    /// When the record has been changed since in a field that does not allow it.
-    pub fn merge(&self, changes: &Changes, now: Timestamp) -> Result<Record, FieldConflict> {
-        self.clone().merged(changes, now)
-    }
-
-    pub(crate) fn merged(
-        mut self,
-        changes: &Changes,
-        now: Timestamp,
-    ) -> Result<Record, FieldConflict> {
-        if changes.is_empty() {
-            return Ok(self);
+    /// This record with `changes` made to it, as the next revision; itself without any.
+    #[cfg(test)]
+    pub(crate) fn merge(&self, changes: &Changes, now: Timestamp) -> Result<Record, FieldConflict> {
+        let mut next = self.clone();
+        if !changes.is_empty() {
+            changes.apply(&mut next.fields, now)?;
+            next.revision = next.revision.next();
         }
-        changes.apply(&mut self.fields, now)?;
-        if let Some(owner) = changes.owner() {
-            self.owner = owner.map(str::to_owned);
-        }
-        self.revision = self.revision.next();
-        Ok(self)
+        Ok(next)
     }
 
-    /// Whether the session is over at `now`. At the very moment of its expiry it is (CHECKLIST TO-4).
+    /// Whether the session has expired at `now`. At the very moment of its expiry it has.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires
@@ -109,16 +113,20 @@ impl fmt::Debug for Record {
             .field("created", &self.created)
             .field("last_seen", &self.last_seen)
             .field("expires", &self.expires)
+            .field("saves", &self.saves)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }
 
 /// The number of a save: 1 at the first, one more at each that follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(u64);
 
 impl Revision {
+    /// Before every revision.
+    pub(crate) const NONE: Revision = Revision(0);
+
     /// The revision of a record that has just been created.
     pub const FIRST: Revision = Revision(1);
 

@@ -125,7 +125,7 @@ impl Version {
                 event = "migration_failed",
                 from,
                 to = self.number,
-                error = %crate::log::chain(&error),
+                error = %crate::telemetry::chain(&error),
                 "a session could not be migrated: it is read as it is stored"
             );
             return (None, Changes::default());

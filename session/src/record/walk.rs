@@ -4,7 +4,7 @@
 use rmp::Marker;
 
 /// How deep values may be nested. Far below what overflows a small stack while decoding: rmp-serde's
-/// own limit of 1024 aborts a debug build on a 2 MiB thread (CHECKLIST M9).
+/// own limit of 1024 aborts a debug build on a 2 MiB thread.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// Whether `bytes` is one MessagePack value, whole, nothing after it, at most [`MAX_DEPTH`] deep.
@@ -65,11 +65,23 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Passes a nil; false, and stays, when something else comes next.
-    pub(super) fn nil(&mut self) -> bool {
-        let is_nil = self.bytes.get(self.position) == Some(&Marker::Null.to_u8());
-        self.position += usize::from(is_nil);
-        is_nil
+    /// Passes exactly `expected`; false, and stays, when something else comes next.
+    pub(super) fn optional_literal(&mut self, expected: &[u8]) -> bool {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let is_next = rest.starts_with(expected);
+        self.position += if is_next { expected.len() } else { 0 };
+        is_next
+    }
+
+    /// Passes binary data and gives its content.
+    pub(super) fn binary(&mut self) -> Option<&'a [u8]> {
+        let length = match self.marker()? {
+            Marker::Bin8 => self.length8()?,
+            Marker::Bin16 => self.length16()?,
+            Marker::Bin32 => self.length32()?,
+            _ => return None,
+        };
+        self.take(length)
     }
 
     /// Passes the head of a map and gives its number of entries.

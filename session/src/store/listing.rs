@@ -1,26 +1,25 @@
-//! Sessions one after the other, fetched piece by piece.
+//! Sessions page by page, and one after the other.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use sha2::{Digest as _, Sha256};
-
 use super::StoreError;
-use crate::id::hex_digits;
 use crate::record::{Record, Revision};
-use crate::{StoreKey, Timestamp};
+use crate::{SessionKey, Timestamp};
 
 /// What a listing tells about a session.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// What the store knows it by.
-    pub key: StoreKey,
+    /// Names the session for its whole life, and is no secret.
+    pub key: SessionKey,
     /// How often it was saved.
     pub revision: Revision,
     /// When it began.
@@ -31,6 +30,8 @@ pub struct SessionInfo {
     pub expires: Timestamp,
     /// Whose it is.
     pub owner: Option<String>,
+    /// Since when it is its owner's.
+    pub owner_since: Timestamp,
     /// How many bytes it takes in the store.
     pub size: u64,
 }
@@ -38,7 +39,7 @@ pub struct SessionInfo {
 impl SessionInfo {
     /// What there is to tell about a `record` that takes `size` bytes under `key`.
     #[must_use]
-    pub fn new(key: StoreKey, record: &Record, size: u64) -> Self {
+    pub fn new(key: SessionKey, record: &Record, size: u64) -> Self {
         SessionInfo {
             key,
             revision: record.revision,
@@ -46,48 +47,17 @@ impl SessionInfo {
             last_seen: record.last_seen,
             expires: record.expires,
             owner: record.owner.clone(),
+            owner_since: record.owner_since,
             size,
         }
     }
-
-    /// What this session may be called in pages and forms: not its key, and no way to its id.
-    #[must_use]
-    pub fn handle(&self) -> SessionHandle {
-        let mut hasher = Sha256::new();
-        hasher.update(b"session handle v1\0");
-        hasher.update(self.key.as_bytes());
-        let digits = hex_digits(hasher.finalize().into());
-        SessionHandle(String::from_utf8_lossy(&digits[..HANDLE_LENGTH]).into_owned())
-    }
 }
 
-/// What a session is called where its owner chooses one of several, as in "where you are signed in".
-///
-/// Means something only together with the owner: see
-/// [`SessionManager::revoke`](crate::SessionManager::revoke).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SessionHandle(String);
-
-/// Enough to tell the sessions of one owner apart.
-const HANDLE_LENGTH: usize = 16;
-
-/// Any text may be a handle; most are the handle of no session.
-impl From<String> for SessionHandle {
-    fn from(text: String) -> Self {
-        SessionHandle(text)
-    }
-}
-
-impl fmt::Display for SessionHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Prints neither the key nor the owner.
+/// Does not print the owner.
 impl fmt::Debug for SessionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionInfo")
+            .field("key", &self.key)
             .field("revision", &self.revision)
             .field("created", &self.created)
             .field("last_seen", &self.last_seen)
@@ -97,50 +67,144 @@ impl fmt::Debug for SessionInfo {
     }
 }
 
+/// Some of the sessions of a store, from [`SessionStore::list`](crate::SessionStore::list).
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// The sessions on this page.
+    pub sessions: Vec<SessionInfo>,
+    /// What is stored among them and cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// A page of these sessions. `next` is where the next page begins, if there is one.
+    #[must_use]
+    pub fn new(sessions: Vec<SessionInfo>, next: Option<Cursor>) -> Self {
+        Page {
+            sessions,
+            unreadable: Vec::new(),
+            next,
+        }
+    }
+}
+
+/// A stored session that a listing came across and could not read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Under which key it is.
+    pub key: SessionKey,
+    /// Why it cannot be read.
+    pub error: StoreError,
+}
+
+impl Unreadable {
+    /// The session under `key` could not be read because of `error`.
+    #[must_use]
+    pub fn new(key: SessionKey, error: StoreError) -> Self {
+        Unreadable { key, error }
+    }
+}
+
+/// A place in a listing, which only the store that made it understands.
+///
+/// ```
+/// use session::{Cursor, SessionKey};
+///
+/// let key = SessionKey::from_bytes([7; 16]);
+/// let cursor = Cursor::new(key);
+/// assert_eq!(cursor.get::<SessionKey>(), Some(&key));
+/// ```
+#[derive(Clone)]
+pub struct Cursor(Arc<dyn Any + Send + Sync>);
+
+impl Cursor {
+    /// A cursor that holds what the store needs to go on: the last key, or the engine's own cursor.
+    #[must_use]
+    pub fn new<T: Send + Sync + 'static>(place: T) -> Self {
+        Cursor(Arc::new(place))
+    }
+
+    /// What [`new`](Self::new) was given; `None` when that was of another type, so of another store.
+    #[must_use]
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").finish_non_exhaustive()
+    }
+}
+
 /// Sessions one after the other: a [`Stream`], which [`next`](Self::next) reads without any
 /// further crate.
 ///
-/// An error does not end it: what cannot be read is reported in its place, and the others follow.
+/// An error does not end it where the sessions after it can be reached: what cannot be read is reported
+/// in its place, and the others follow.
 ///
 /// ```
-/// # async fn example(store: impl session::SessionStore) -> Result<(), session::StoreError> {
-/// let mut sessions = store.list();
+/// # async fn example(sessions: session::SessionManager) -> Result<(), session::StoreError> {
+/// let mut sessions = sessions.list();
 /// while let Some(session) = sessions.next().await {
 ///     let session = session?;
-///     println!("{} bytes, ends at {:?}", session.size, session.expires);
+///     println!("{}: {} bytes, ends at {:?}", session.key, session.size, session.expires);
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[must_use = "a listing reads nothing until it is polled"]
 pub struct Listing {
-    page: VecDeque<Result<SessionInfo, StoreError>>,
-    pages: Pin<Box<dyn Stream<Item = Page> + Send>>,
+    ready: VecDeque<Result<SessionInfo, StoreError>>,
+    fetch: Fetch,
+    state: State,
 }
 
-type Page = Vec<Result<SessionInfo, StoreError>>;
+type Fetch = Box<dyn FnMut(Option<Cursor>) -> Fetching + Send>;
+type Fetching = Pin<Box<dyn Future<Output = Result<Page, StoreError>> + Send>>;
+
+enum State {
+    /// The next page begins here.
+    At(Option<Cursor>),
+    Fetching(Fetching),
+    Done,
+}
 
 impl Listing {
-    /// A listing that is fetched page by page: `fetch` is given where it stands, at first `start`,
-    /// and gives a page and where to go on, or `None` at the end.
-    pub fn pages<P, F, Fut>(start: P, fetch: F) -> Self
-    where
-        P: Send + 'static,
-        F: FnMut(P) -> Fut + Send + 'static,
-        Fut: Future<Output = Option<(Vec<Result<SessionInfo, StoreError>>, P)>> + Send + 'static,
-    {
+    /// The sessions of the pages that `fetch` gives.
+    pub(crate) fn new(fetch: impl FnMut(Option<Cursor>) -> Fetching + Send + 'static) -> Self {
         Listing {
-            page: VecDeque::new(),
-            pages: Box::pin(Pages {
-                fetch,
-                state: Fetching::At(Some(start)),
-            }),
+            ready: VecDeque::new(),
+            fetch: Box::new(fetch),
+            state: State::At(None),
         }
     }
 
     /// The next session, or `None` at the end.
     pub async fn next(&mut self) -> Option<Result<SessionInfo, StoreError>> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    fn turn_page(&mut self, page: Result<Page, StoreError>) {
+        match page {
+            Ok(page) => {
+                self.ready.extend(page.sessions.into_iter().map(Ok));
+                let unreadable = page.unreadable.into_iter();
+                self.ready.extend(unreadable.map(|found| Err(found.error)));
+                self.state = match page.next {
+                    Some(next) => State::At(Some(next)),
+                    None => State::Done,
+                };
+            }
+            Err(error) => {
+                self.ready.push_back(Err(error));
+                self.state = State::Done;
+            }
+        }
     }
 }
 
@@ -149,71 +213,27 @@ impl Stream for Listing {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Some(session) = self.page.pop_front() {
+            if let Some(session) = self.ready.pop_front() {
                 return Poll::Ready(Some(session));
             }
-            match ready!(self.pages.as_mut().poll_next(context)) {
-                Some(page) => self.page = page.into(),
-                None => return Poll::Ready(None),
+            match &mut self.state {
+                State::At(place) => {
+                    let place = place.take();
+                    let fetching = (self.fetch)(place);
+                    self.state = State::Fetching(fetching);
+                }
+                State::Fetching(fetching) => {
+                    let page = ready!(fetching.as_mut().poll(context));
+                    self.turn_page(page);
+                }
+                State::Done => return Poll::Ready(None),
             }
         }
-    }
-}
-
-/// A listing of what is in memory already.
-impl FromIterator<SessionInfo> for Listing {
-    fn from_iter<I: IntoIterator<Item = SessionInfo>>(sessions: I) -> Self {
-        let mut listing = Listing::pages((), |()| async { None });
-        listing.page = sessions.into_iter().map(Ok).collect();
-        listing
     }
 }
 
 impl fmt::Debug for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listing").finish_non_exhaustive()
-    }
-}
-
-struct Pages<P, F, Fut> {
-    fetch: F,
-    state: Fetching<P, Fut>,
-}
-
-enum Fetching<P, Fut> {
-    /// Between two pages; `None` at the end.
-    At(Option<P>),
-    /// Waiting for a page.
-    For(Pin<Box<Fut>>),
-}
-
-// Nothing in it is pinned in place: the one future is boxed.
-impl<P, F, Fut> Unpin for Pages<P, F, Fut> {}
-
-impl<P, F, Fut> Stream for Pages<P, F, Fut>
-where
-    F: FnMut(P) -> Fut,
-    Fut: Future<Output = Option<(Page, P)>>,
-{
-    type Item = Page;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Page>> {
-        loop {
-            match &mut self.state {
-                Fetching::At(position) => match position.take() {
-                    Some(position) => {
-                        let fetching = Box::pin((self.fetch)(position));
-                        self.state = Fetching::For(fetching);
-                    }
-                    None => return Poll::Ready(None),
-                },
-                Fetching::For(fetching) => {
-                    let page = ready!(fetching.as_mut().poll(context));
-                    let (page, position) = page.unzip();
-                    self.state = Fetching::At(position);
-                    return Poll::Ready(page);
-                }
-            }
-        }
     }
 }

@@ -1,19 +1,22 @@
 //! Records in this process's memory: for tests and for small applications that may forget.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Change, Created, Listing, Modified, SessionInfo, SessionStore, StoreError, Swapped};
+use super::{
+    CreateOutcome, Cursor, Decision, DeleteOutcome, ModifyOutcome, Page, RecordUpdate, SessionInfo,
+    SessionStore, StoreError, UpdateOutcome,
+};
 use crate::record::{Record, Revision};
-use crate::{Clock, StoreKey, SystemClock, Timestamp};
+use crate::{Clock, SessionKey, SystemClock, Timestamp};
 
 /// Keeps records in memory, up to a bound. Clones share them; they end with the process.
 ///
 /// When the bound is reached, a new session takes the place of one that has expired; when there is
-/// none, it is refused with [`StoreError::Full`]. A live session is never thrown out for a new one:
-/// whoever can open many anonymous sessions could otherwise sign everybody out.
+/// none, it is refused with [`StoreError::Full`]. A live session is never removed for a new one:
+/// otherwise a client that opens many anonymous sessions could sign all visitors out.
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
@@ -26,9 +29,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Held {
-    records: HashMap<StoreKey, Stored>,
+    records: BTreeMap<SessionKey, Stored>,
     /// The keys of the sessions of each owner.
-    owners: HashMap<String, BTreeSet<StoreKey>>,
+    owners: HashMap<String, BTreeSet<SessionKey>>,
     bytes: usize,
     /// No record expires before this: spares a full store a search at every refused session.
     earliest_expiry: Timestamp,
@@ -73,7 +76,7 @@ impl MemoryStore {
     }
 
     /// Puts `record` where one may be already, or fails and changes nothing.
-    fn put(&self, held: &mut Held, key: &StoreKey, record: Record) -> Result<(), StoreError> {
+    fn put(&self, held: &mut Held, key: &SessionKey, record: Record) -> Result<(), StoreError> {
         let size = record.encoded_length();
         if held.bytes_without(key) + size > self.0.byte_limit {
             held.make_room(self.0.clock.now());
@@ -86,9 +89,9 @@ impl MemoryStore {
         held.earliest_expiry = held.earliest_expiry.min(record.expires);
         if let Some(owner) = &record.owner {
             let keys = held.owners.entry(owner.clone()).or_default();
-            keys.insert(key.clone());
+            keys.insert(*key);
         }
-        held.records.insert(key.clone(), Stored { record, size });
+        held.records.insert(*key, Stored { record, size });
         Ok(())
     }
 
@@ -163,61 +166,76 @@ impl fmt::Debug for MemoryStoreBuilder {
 }
 
 impl Held {
-    fn bytes_without(&self, key: &StoreKey) -> usize {
+    fn bytes_without(&self, key: &SessionKey) -> usize {
         self.bytes - self.records.get(key).map_or(0, |stored| stored.size)
     }
 
     fn make_room(&mut self, now: Timestamp) {
         if now >= self.earliest_expiry {
-            self.remove_expired(now);
+            self.take_expired(now, usize::MAX);
         }
     }
 
-    fn remove(&mut self, key: &StoreKey) {
-        let Some(stored) = self.records.remove(key) else {
-            return;
-        };
-        self.bytes -= stored.size;
-        let Some(owner) = stored.record.owner else {
-            return;
-        };
-        if let Some(keys) = self.owners.get_mut(&owner) {
+    fn remove(&mut self, key: &SessionKey) -> Option<Record> {
+        let Stored { record, size } = self.records.remove(key)?;
+        self.bytes -= size;
+        if let Some(owner) = &record.owner
+            && let Some(keys) = self.owners.get_mut(owner)
+        {
             keys.remove(key);
             if keys.is_empty() {
-                self.owners.remove(&owner);
+                self.owners.remove(owner);
             }
         }
+        Some(record)
     }
 
-    fn remove_expired(&mut self, now: Timestamp) -> u64 {
-        let before = self.records.len();
+    fn take_expired(&mut self, now: Timestamp, at_most: usize) -> Vec<(SessionKey, Record)> {
         let expired = self.records.iter();
         let expired = expired.filter(|(_, stored)| stored.record.is_expired(now));
-        let expired: Vec<StoreKey> = expired.map(|(key, _)| key.clone()).collect();
-        for key in &expired {
-            self.remove(key);
-        }
+        let expired: Vec<SessionKey> = expired.map(|(key, _)| *key).take(at_most).collect();
+        let taken = expired
+            .into_iter()
+            .filter_map(|key| Some((key, self.remove(&key)?)))
+            .collect();
         let expiries = self.records.values().map(|stored| stored.record.expires);
         self.earliest_expiry = expiries.min().unwrap_or(Timestamp::MAX);
-        (before - self.records.len()) as u64
+        taken
     }
 
-    fn info(&self, key: &StoreKey) -> Option<SessionInfo> {
+    fn info(&self, key: &SessionKey) -> Option<SessionInfo> {
         let Stored { record, size } = self.records.get(key)?;
-        Some(SessionInfo::new(key.clone(), record, *size as u64))
+        Some(SessionInfo::new(*key, record, *size as u64))
+    }
+
+    /// The sessions with the first of `keys`, and where to go on.
+    fn page<'a>(&self, keys: impl Iterator<Item = &'a SessionKey>, at_most: usize) -> Page {
+        let mut keys = keys.peekable();
+        let first = keys.by_ref().take(at_most.max(1));
+        let sessions: Vec<SessionInfo> = first.filter_map(|key| self.info(key)).collect();
+        let last = sessions.last().map(|session| session.key);
+        let next = keys.peek().and(last).map(Cursor::new);
+        Page::new(sessions, next)
     }
 }
 
+/// The keys after the one that a cursor holds.
+fn after(cursor: Option<&Cursor>) -> (Bound<SessionKey>, Bound<SessionKey>) {
+    let last = cursor.and_then(Cursor::get::<SessionKey>);
+    let start = last.map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
+    (start, Bound::Unbounded)
+}
+
 impl SessionStore for MemoryStore {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         let held = self.held();
         Ok(held.records.get(key).map(|stored| stored.record.clone()))
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<CreateOutcome, StoreError> {
         let mut held = self.held();
         if held.records.contains_key(key) {
-            return Ok(Created::Exists);
+            return Ok(CreateOutcome::Exists);
         }
         if held.records.len() >= self.0.limit {
             held.make_room(self.0.clock.now());
@@ -226,97 +244,126 @@ impl SessionStore for MemoryStore {
             }
         }
         self.put(&mut held, key, record.clone())?;
-        Ok(Created::Done)
+        Ok(CreateOutcome::Created)
     }
 
     async fn update(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         record: &Record,
         expected: Revision,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<UpdateOutcome, StoreError> {
         let mut held = self.held();
         match held.records.get(key) {
-            None => Ok(Swapped::Gone),
-            Some(stored) if stored.record.revision != expected => Ok(Swapped::Conflict),
+            None => Ok(UpdateOutcome::Missing),
+            Some(stored) if stored.record.revision != expected => {
+                Ok(UpdateOutcome::RevisionMismatch)
+            }
             Some(_) => {
                 self.put(&mut held, key, record.clone())?;
-                Ok(Swapped::Done)
+                Ok(UpdateOutcome::Updated)
             }
         }
     }
 
     async fn delete(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         expected: Option<Revision>,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<DeleteOutcome, StoreError> {
         let mut held = self.held();
         match held.records.get(key) {
-            None => Ok(Swapped::Gone),
+            None => Ok(DeleteOutcome::Missing),
             Some(stored) if expected.is_some_and(|revision| revision != stored.record.revision) => {
-                Ok(Swapped::Conflict)
+                Ok(DeleteOutcome::RevisionMismatch)
             }
             Some(_) => {
                 held.remove(key);
-                Ok(Swapped::Done)
+                Ok(DeleteOutcome::Deleted)
             }
+        }
+    }
+
+    async fn list(&self, cursor: Option<Cursor>, at_most: usize) -> Result<Page, StoreError> {
+        let held = self.held();
+        let keys = held
+            .records
+            .range(after(cursor.as_ref()))
+            .map(|(key, _)| key);
+        Ok(held.page(keys, at_most))
+    }
+
+    async fn modify(
+        &self,
+        key: &SessionKey,
+        _base: Option<&Record>,
+        change: &RecordUpdate,
+    ) -> Result<ModifyOutcome, StoreError> {
+        loop {
+            let Some(before) = self.load(key).await? else {
+                return Ok(ModifyOutcome::Missing);
+            };
+            // Not under the lock that all sessions share: a decision runs merge functions of the application.
+            let decision = change(&before);
+            let mut held = self.held();
+            match held.records.get(key) {
+                None => return Ok(ModifyOutcome::Missing),
+                Some(stored) if !stored.record.is_same_state(&before) => continue,
+                Some(_) => {}
+            }
+            return Ok(match decision {
+                Decision::Keep => ModifyOutcome::Kept(before),
+                Decision::Replace(after) => {
+                    self.put(&mut held, key, after.clone())?;
+                    ModifyOutcome::Replaced { before, after }
+                }
+                Decision::Delete => {
+                    held.remove(key);
+                    ModifyOutcome::Deleted(before)
+                }
+            });
         }
     }
 
     async fn touch(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         last_seen: Timestamp,
         expires: Timestamp,
-    ) -> Result<bool, StoreError> {
+        expected: Revision,
+    ) -> Result<UpdateOutcome, StoreError> {
         let mut held = self.held();
         held.earliest_expiry = held.earliest_expiry.min(expires);
-        match held.records.entry(key.clone()) {
-            Entry::Vacant(_) => Ok(false),
-            Entry::Occupied(mut entry) => {
-                let record = &mut entry.get_mut().record;
-                if last_seen >= record.last_seen {
-                    record.last_seen = last_seen;
-                    record.expires = expires;
-                }
-                Ok(true)
-            }
+        let Some(Stored { record, .. }) = held.records.get_mut(key) else {
+            return Ok(UpdateOutcome::Missing);
+        };
+        if record.revision != expected {
+            return Ok(UpdateOutcome::RevisionMismatch);
         }
+        if last_seen >= record.last_seen {
+            record.last_seen = last_seen;
+            record.expires = expires;
+        }
+        Ok(UpdateOutcome::Updated)
     }
 
-    fn list(&self) -> Listing {
-        let held = self.held();
-        held.records
-            .keys()
-            .filter_map(|key| held.info(key))
-            .collect()
-    }
-
-    fn find(&self, owner: &str) -> Listing {
-        let held = self.held();
-        let keys = held.owners.get(owner).into_iter().flatten();
-        keys.filter_map(|key| held.info(key)).collect()
-    }
-
-    async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.held().remove_expired(now))
-    }
-
-    async fn modify(
+    async fn sessions_of(
         &self,
-        key: &StoreKey,
-        _base: &Record,
-        change: &Change,
-    ) -> Result<Modified, StoreError> {
-        let mut held = self.held();
-        let Some(stored) = held.records.get(key) else {
-            return Ok(Modified::Gone);
-        };
-        let Some(next) = change(&stored.record) else {
-            return Ok(Modified::Declined);
-        };
-        self.put(&mut held, key, next.clone())?;
-        Ok(Modified::Done(next))
+        owner: &str,
+        cursor: Option<Cursor>,
+        at_most: usize,
+    ) -> Result<Page, StoreError> {
+        let held = self.held();
+        let keys = held.owners.get(owner).into_iter();
+        let keys = keys.flat_map(|keys| keys.range(after(cursor.as_ref())));
+        Ok(held.page(keys, at_most))
+    }
+
+    async fn take_expired(
+        &self,
+        now: Timestamp,
+        at_most: usize,
+    ) -> Result<Vec<(SessionKey, Record)>, StoreError> {
+        Ok(self.held().take_expired(now, at_most))
     }
 }
