@@ -8,6 +8,7 @@ mod merge;
 mod migration;
 mod read;
 mod state;
+mod view;
 mod write;
 
 pub use debug::{DebugField, FallbackDebug, Redacted};
@@ -17,6 +18,7 @@ pub use merge::merge_encoded;
 pub use migration::{Migration, MigrationError, Version};
 pub use read::{FieldDeserializer, Reader, decode_field, decode_or_migrate};
 pub use state::State;
+pub use view::SessionView;
 pub use write::{EncodeError, FieldSerializer, Writer};
 
 use crate::record::Field;

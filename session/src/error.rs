@@ -5,12 +5,12 @@ use crate::{EncodeError, FieldConflict, GenerateError, StoreError, TooLarge};
 
 /// A session could not be opened or saved.
 ///
-/// Nothing is lost silently: what could not be saved is still in the handle or its slot, and the
-/// store holds what it held before. No variant carries an id, a key or a value.
+/// No variant carries a token, a secret or a value. [`status`](Self::status) is the HTTP answer; what a
+/// visitor can cause is 4xx.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store failed.
+    /// The store failed. What could not be saved is kept: a later save of the request tries again.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A changed field could not be encoded.
@@ -18,45 +18,86 @@ pub enum SessionError {
     Encode(#[from] EncodeError),
     /// Another request has changed a field meanwhile that allows no concurrent change.
     ///
-    /// Nothing was saved, and the changes are dropped: extract the session anew to see what is
-    /// stored. The middleware answers 409.
+    /// Nothing was saved, and the changes are dropped: [`reload`](crate::Session::reload) shows what is
+    /// stored.
     #[error(transparent)]
     Conflict(#[from] FieldConflict),
+    /// Another request has signed the session in or out, or renewed it, so this request's own change of
+    /// privilege was dropped.
+    #[error("another request has changed what this session may do")]
+    PrivilegeChanged,
     /// The session would be larger than the manager's limit.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// No new id could be made.
+    /// No token could be made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
-    /// The cookie that carries the id cannot be set.
+    /// The cookie that carries the token cannot be set.
     #[error(transparent)]
     Cookie(#[from] CookieError),
-    /// Its owner has as many sessions as are allowed, so this one was not signed in. Only with
-    /// [`WhenFull::RefuseNewest`](crate::WhenFull::RefuseNewest); the middleware answers 403.
+    /// The owner has as many sessions as are allowed, so this one was not signed in, and is as it was
+    /// before. Only with [`SessionLimit::RejectNew`](crate::SessionLimit::RejectNew).
     #[error("the owner of the session has {limit} sessions already, which is the limit")]
     TooManySessions {
         /// How many are allowed.
         limit: usize,
     },
-    /// The session ended before this save: it was destroyed, revoked, signed in elsewhere, or it
-    /// expired. Only with [`WhenGone::Error`](crate::WhenGone::Error).
-    #[error("the session ended before it could be saved")]
-    Gone,
-    /// The response head is on its way, so a new id can no longer reach the client. Save once before
+    /// The session has ended: it was destroyed or revoked, its privileges were changed by another
+    /// request, or it expired.
+    #[error("the session has ended")]
+    Ended,
+    /// It cannot be found out any more whether an earlier try of this save was carried out, and it must
+    /// not be carried out twice.
+    #[error("it is not known whether the session was saved")]
+    InDoubt,
+    /// The response head is on its way, so a new token can no longer reach the client. Save once before
     /// the handler returns.
-    #[error("the response head has left, so a new session id cannot reach the client any more")]
+    #[error("the response head has left, so a new session token cannot reach the client any more")]
     HeadSent,
 }
 
 impl SessionError {
-    /// Whether the changes that met it are gone.
-    pub(crate) fn drops_changes(&self) -> bool {
-        matches!(self, SessionError::Conflict(_) | SessionError::Gone)
+    /// The HTTP status of an answer that fails with this error.
+    ///
+    /// | Status | Error |
+    /// |---|---|
+    /// | 401 | [`Ended`](Self::Ended) |
+    /// | 409 | [`Conflict`](Self::Conflict), [`PrivilegeChanged`](Self::PrivilegeChanged), [`TooManySessions`](Self::TooManySessions) |
+    /// | 413 | [`TooLarge`](Self::TooLarge) |
+    /// | 503 | [`InDoubt`](Self::InDoubt), and a [`Store`](Self::Store) that may be better soon |
+    /// | 500 | the others |
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            SessionError::Ended => 401,
+            SessionError::Conflict(_)
+            | SessionError::PrivilegeChanged
+            | SessionError::TooManySessions { .. } => 409,
+            SessionError::TooLarge(_) => 413,
+            SessionError::InDoubt => 503,
+            SessionError::Store(error) => error.status(),
+            SessionError::Encode(_)
+            | SessionError::Generate(_)
+            | SessionError::Cookie(_)
+            | SessionError::HeadSent => 500,
+        }
     }
 
     /// Whether the same call may succeed later without anybody doing anything about it.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self, SessionError::Store(error) if error.is_temporary())
+    }
+
+    /// Whether the changes that met it are gone: trying again would meet it again.
+    pub(crate) fn drops_changes(&self) -> bool {
+        matches!(
+            self,
+            SessionError::Conflict(_)
+                | SessionError::PrivilegeChanged
+                | SessionError::TooManySessions { .. }
+                | SessionError::Ended
+                | SessionError::InDoubt
+        )
     }
 }

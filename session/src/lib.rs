@@ -1,17 +1,103 @@
-//! Foundation.
-#![allow(dead_code, unused_imports, missing_docs)]
+//! Typed HTTP sessions, on the server side, for actix-web and for everything else.
+//!
+//! A struct becomes a session by `#[derive(Session)]`. Reads are plain field reads; every write goes
+//! through a setter that marks what it changed, and a save merges only that.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "derive", feature = "actix-web", feature = "filesystem"))] {
+//! use actix_web::{App, HttpResponse, HttpServer, web};
+//! use session::{FilesystemStore, Session, SessionManager, SessionMiddleware, merge};
+//!
+//! #[derive(Debug, Default, Session)]
+//! struct Visit {
+//!     #[session(rotate, index)]
+//!     user: Option<String>,
+//!     #[session(merge = merge::sum)]
+//!     views: u64,
+//! }
+//!
+//! async fn index(mut session: Session<Visit>) -> HttpResponse {
+//!     *session.views_mut() += 1;
+//!     HttpResponse::Ok().body(format!("{} views", session.views))
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = SessionManager::new(FilesystemStore::open("sessions")?);
+//! HttpServer::new(move || {
+//!     App::new()
+//!         .wrap(SessionMiddleware::new(sessions.clone()))
+//!         .route("/", web::get().to(index))
+//! })
+//! .bind("127.0.0.1:8080")?
+//! .run()
+//! .await?;
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! - [`Session`](struct@Session) is what handlers hold; the [derive](derive@Session) says what a field
+//!   can say.
+//! - [`SessionManager`] has all the rules: timeouts, limits, finding and revoking.
+//! - [`SessionStore`] is what keeps records: `FilesystemStore`, `MemoryStore`, or your own, checked by
+//!   the suite in `testing`.
+//! - [`Request`] is what an adapter to another framework is made of.
+//! - What it has to report, it reports as [`tracing`] events.
+//!
+//! Features: `derive`, `actix-web`, `filesystem`, `memory` (all on by default), `axum` and `testing`.
+
+#[cfg(feature = "actix-web")]
+mod actix;
+pub mod cookie;
 mod data;
+mod error;
 mod id;
+mod manager;
 pub mod merge;
 mod record;
+mod request;
+mod session;
 mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
-pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
+
+#[cfg(feature = "actix-web")]
+pub use actix::{
+    ExtractError, Require, Requirement, SessionExt, SessionMiddleware, SessionService,
+};
+pub use cookie::{CookieSettings, SameSite};
+pub use data::{
+    EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData, SessionView,
+};
+pub use error::SessionError;
 pub use id::{GenerateError, ParseKeyError, Proof, SessionKey, SessionToken};
+pub use manager::{
+    EndReason, EndedSession, OnServerError, OnSessionEnded, Revoked, SessionLimit, SessionManager,
+    SessionManagerBuilder, SettingsError,
+};
 pub use record::{
     Changes, DecodeError, FORMAT_VERSION, FieldConflict, Fields, MAX_ENCODED_LENGTH, Record,
     Revision, SaveNumbers, TooLarge,
 };
+pub use request::{Arrival, CookieChange, Finish, Request, Saved};
+pub use session::Session;
 pub use store::*;
 pub use time::{Clock, SystemClock, Timestamp, days, hours, minutes, seconds};
+
+#[cfg(feature = "derive")]
+pub use session_derive::Session;
+
+/// What the derive's generated code uses. Not part of the public interface: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::data::{
+        Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
+        IndexKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
+        decode_or_migrate, merge_encoded,
+    };
+    pub use crate::record::{Field, MergeFunction, Sides};
+    pub use serde::de::DeserializeOwned;
+    pub use serde::{Deserialize, Serialize};
+}

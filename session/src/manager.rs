@@ -1,36 +1,38 @@
-//! All policy of sessions: when they end, when their id is renewed, what is saved and when. Knows no
-//! framework and no session type.
+//! The face of the library for applications, operators and adapters: all policy of sessions. Knows no
+//! framework, no session type and no store's type.
 
-mod builder;
-mod commit;
-mod forward;
-mod open;
+mod config;
+mod lifetime;
+mod on_end;
+mod owned;
 mod owners;
-mod rotate;
+mod policy;
+mod shared;
 mod sweep;
-mod timeouts;
-mod write;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use builder::Policy;
-pub use builder::{SessionManagerBuilder, WhenGone};
-pub use owners::{Snapshot, WhenFull};
+pub use config::{SessionManagerBuilder, SettingsError};
+pub(crate) use lifetime::shifted_to_clock;
+pub use on_end::{EndReason, EndedSession};
+pub(crate) use owned::delete_if_owned;
+pub use owners::Revoked;
+pub(crate) use policy::Policy;
+pub use policy::{OnServerError, OnSessionEnded, SessionLimit};
+pub(crate) use shared::Shared;
 
+use crate::cookie::CookieSettings;
 use crate::data::SessionData;
-use crate::record::Record;
-use crate::slot::{Begun, BoxedFuture, Manage, OpenSlot, Phase, State};
-use crate::{
-    Clock, CookieChange, CookieSettings, Listing, Session, SessionError, SessionId, SessionStore,
-    Slot, StoreError, StoreKey, Timestamp,
-};
+use crate::request::{Arrival, CookieChange, Phase, Request, State};
+use crate::store::{Listing, SessionStore};
+use crate::{Session, SessionError};
 
 /// Opens and saves the sessions of one store, by one set of rules. Clones share it.
 ///
-/// In actix-web, give it to [`SessionMiddleware`](crate::SessionMiddleware) and be done. Without a
-/// framework, [`get`](Self::get) and [`save`](Self::save) are all it takes:
+/// In actix-web, give it to [`SessionMiddleware`](crate::SessionMiddleware) and be done; handlers that
+/// list or revoke sessions extract it. Without a framework, [`open`](Self::open) and [`save`](Self::save)
+/// are all it takes:
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "memory"))] {
@@ -42,13 +44,13 @@ use crate::{
 /// }
 ///
 /// # async fn example(cookie_value: Option<&str>) -> Result<(), session::SessionError> {
-/// let sessions = SessionManager::builder(MemoryStore::new()).build();
+/// let sessions = SessionManager::new(MemoryStore::new());
 ///
-/// let mut session: Session<Visit> = sessions.get(cookie_value).await?;
+/// let mut session: Session<Visit> = sessions.open(cookie_value).await?;
 /// *session.views_mut() += 1;
 ///
 /// match sessions.save(&mut session).await? {
-///     CookieChange::Set { id, max_age } => { /* set the cookie to `id.as_str()` */ }
+///     CookieChange::Set { token, max_age } => { /* set the cookie to `token.expose()` */ }
 ///     CookieChange::Remove => { /* remove the cookie */ }
 ///     _ => {}
 /// }
@@ -56,56 +58,72 @@ use crate::{
 /// # }
 /// # }
 /// ```
-pub struct SessionManager<S>(Arc<Inner<S>>);
+#[derive(Clone)]
+pub struct SessionManager(Arc<Shared>);
 
-struct Inner<S> {
-    store: S,
-    policy: Arc<Policy>,
-    clock: Box<dyn Clock>,
-}
+impl SessionManager {
+    /// A manager with the default settings.
+    pub fn new(store: impl SessionStore) -> Self {
+        Self::builder(store).build_default()
+    }
 
-impl<S: SessionStore> SessionManager<S> {
     /// A manager with other settings than the defaults.
-    pub fn builder(store: S) -> SessionManagerBuilder<S> {
+    pub fn builder(store: impl SessionStore) -> SessionManagerBuilder {
         SessionManagerBuilder::new(store)
     }
 
-    /// The session whose id the cookie's value is, or a new one.
+    pub(crate) fn from_shared(shared: Shared) -> Self {
+        SessionManager(Arc::new(shared))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// One HTTP request's way to its session, by the values of its `Cookie` headers: for adapters to a
+    /// framework.
+    pub fn request<'a>(&self, cookie_headers: impl IntoIterator<Item = &'a [u8]>) -> Request {
+        Request::new(Arc::clone(&self.0), cookie_headers)
+    }
+
+    /// The session that the cookie's value opens, or a new one.
     ///
-    /// A value that is no id at all never reaches the store.
+    /// A value that is no token at all never reaches the store.
     ///
     /// # Errors
     ///
-    /// When the store fails, or no id can be made for a new session.
-    pub async fn get<T: SessionData>(
+    /// When the store fails.
+    pub async fn open<T: SessionData>(
         &self,
         cookie_value: Option<&str>,
     ) -> Result<Session<T>, SessionError> {
-        let id = cookie_value.and_then(|value| {
-            let id = SessionId::parse(value);
-            if id.is_none() {
-                crate::log::malformed_ids(1);
-            }
-            id
-        });
-        let state = self.0.open_ids(id.as_slice()).await?;
-        Ok(self.fork(state))
+        let cookie = cookie_value.map(|value| format!("{}={value}", self.cookie().name()));
+        let request = self.request(cookie.as_deref().map(str::as_bytes));
+        request.open().await?;
+        Ok(self.direct(&request))
     }
 
-    /// A new session with an id of its own, not stored yet.
-    ///
-    /// # Errors
-    ///
-    /// When no id can be made.
-    pub fn create<T: SessionData>(&self) -> Result<Session<T>, SessionError> {
-        Ok(self.fork(State::new(SessionId::generate()?)))
+    /// A new session, not stored yet.
+    #[must_use]
+    pub fn create<T: SessionData>(&self) -> Session<T> {
+        let request = Request::opened(Arc::clone(&self.0), State::new(Arrival::NoCookie));
+        self.direct(&request)
+    }
+
+    /// A session that only an explicit save saves.
+    #[expect(clippy::unused_self, reason = "reads as what it does")]
+    fn direct<T: SessionData>(&self, request: &Request) -> Session<T> {
+        if let Some(mut state) = request.state() {
+            state.phase = Phase::Direct;
+        }
+        Session::of(request)
     }
 
     /// Saves the session, changed or not, and tells what must be done to the client's cookie.
     ///
     /// # Errors
     ///
-    /// See [`SessionError`]. The changes are kept: a later save tries again.
+    /// See [`SessionError`].
     pub async fn save<T: SessionData>(
         &self,
         session: &mut Session<T>,
@@ -140,98 +158,36 @@ impl<S: SessionStore> SessionManager<S> {
         session.save_for_client().await
     }
 
-    /// All sessions in the store, piece by piece, the expired ones that have not been removed yet
+    /// All sessions in the store, page by page, the expired ones that have not been removed yet
     /// among them.
     pub fn list(&self) -> Listing {
-        self.0.store.list()
+        const PAGE: usize = 256;
+        let shared = Arc::clone(&self.0);
+        Listing::new(move |after| {
+            let shared = Arc::clone(&shared);
+            Box::pin(async move { shared.store.list(after, PAGE).await })
+        })
     }
 
-    /// Takes the expired sessions out of the store; gives their number.
-    ///
-    /// Security does not depend on it: an expired session is dead from the first moment on.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn remove_expired(&self) -> Result<u64, StoreError> {
-        self.0.store.remove_expired(self.0.clock.now()).await
-    }
-
-    /// The store.
-    #[must_use]
-    pub fn store(&self) -> &S {
-        &self.0.store
-    }
-
-    /// The settings of the cookie that carries the id.
+    /// The settings of the cookie that carries the token.
     #[must_use]
     pub fn cookie(&self) -> &CookieSettings {
         &self.0.policy.cookie
     }
+}
 
-    /// A slot for one request: for those who adapt the library to a framework.
+impl Request {
+    /// The manager whose sessions the request opens.
     #[must_use]
-    pub fn slot(&self) -> Slot {
-        Slot::new(Arc::clone(&self.0) as Arc<dyn Manage>)
-    }
-
-    fn fork<T: SessionData>(&self, mut state: State) -> Session<T> {
-        state.phase = Phase::Direct;
-        let manager = Arc::clone(&self.0) as Arc<dyn Manage>;
-        Session::fork(&OpenSlot::new(manager, state))
+    pub fn manager(&self) -> SessionManager {
+        SessionManager(Arc::clone(self.shared()))
     }
 }
 
-impl<S> Clone for SessionManager<S> {
-    fn clone(&self) -> Self {
-        SessionManager(Arc::clone(&self.0))
-    }
-}
-
-impl<S> fmt::Debug for SessionManager<S> {
+impl fmt::Debug for SessionManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionManager")
             .field("policy", &self.0.policy)
             .finish_non_exhaustive()
-    }
-}
-
-impl<S: SessionStore> Inner<S> {
-    fn key(&self, id: &SessionId) -> StoreKey {
-        StoreKey::new(self.policy.cookie.name(), id)
-    }
-}
-
-impl<S: SessionStore> Manage for Inner<S> {
-    fn cookie(&self) -> &CookieSettings {
-        &self.policy.cookie
-    }
-
-    fn open<'a>(&'a self, ids: &'a [SessionId]) -> BoxedFuture<'a, Result<State, SessionError>> {
-        Box::pin(self.open_ids(ids))
-    }
-
-    fn begin_save(self: Arc<Self>, state: &mut State) -> Begun {
-        self.begin(state)
-    }
-
-    fn is_save_due(&self, record: &Record) -> bool {
-        let now = self.clock.now();
-        self.policy.timeouts.is_touch_due(record, now) || self.policy.is_renewal_due(record, now)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn lifetime_from_now(&self) -> (Timestamp, Timestamp) {
-        let now = self.clock.now();
-        (now, self.policy.timeouts.expires(now, now, None))
-    }
-
-    fn cookie_max_age(&self, record: &Record) -> Option<Duration> {
-        self.policy
-            .timeouts
-            .cookie_max_age(record, self.clock.now())
     }
 }

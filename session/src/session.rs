@@ -2,61 +2,73 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::{Companion, Reader, SessionData, Version, Writer};
-use crate::record::{Changes, Field, Fields};
-use crate::slot::{OpenSlot, Phase};
-use crate::{
-    CookieChange, EncodeError, Saved, SessionError, SessionId, SessionInfo, StoreKey, Timestamp,
-};
+use crate::record::{Changes, Field, Fields, Record};
+use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved};
+use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, seconds};
 
-/// A typed fork of the visitor's session.
+/// A typed copy of the visitor's session.
 ///
 /// Reads are plain field reads: `session.cart`. Every write goes through a setter that the derive
 /// made: `session.set_user(…)`, `session.cart_mut()`; writing past them does not compile. When the
-/// handle is dropped, what it changed is laid over the request's slot, and the middleware saves it
+/// handle is dropped, what it changed is collected by its request, and the middleware saves it
 /// before the response head leaves. Two requests that change different fields never undo each
 /// other.
 ///
-/// In actix-web it is an extractor; elsewhere it comes from
-/// [`SessionManager::get`](crate::SessionManager::get).
+/// In actix-web and axum it is an extractor; elsewhere it comes from
+/// [`SessionManager::open`](crate::SessionManager::open).
 ///
 /// Two requests that write the *same* field: the later save wins. A handler that reads a field and
 /// writes another may therefore act on what has just been changed elsewhere; keep what belongs
 /// together in one field.
 ///
-/// The methods here never begin with `set_` or `take_` nor end in `_mut`, so a field's name can never
-/// collide with them.
+/// The methods here never begin with `set_`, `take_` or `update_` nor end in `_mut`, so a field's name can
+/// never collide with them.
+///
+/// Exchanging the data of two handles, by `std::mem::swap(&mut *a, &mut *b)`, is a logic error: what either
+/// had changed is then saved to the other's session.
 pub struct Session<T: SessionData> {
     tracked: T::Tracked,
     /// What the fields held when they were read, where a field has to know.
     base: Fields,
-    /// What goes along with the next save, because the record is of an earlier version.
+    /// What is saved along with the next change, because the record is of an earlier version.
     migrated: Changes,
-    slot: OpenSlot,
+    request: Request,
     epoch: u32,
     is_cleared: bool,
-    /// What tells `tracked` from that of any other handle.
-    number: u64,
 }
 
-/// How many handles there have been.
-static HANDLES: AtomicU64 = AtomicU64::new(0);
+impl Request {
+    /// The session, opened at the first call: the one that the request's cookie opens, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn session<T: SessionData>(&self) -> Result<Session<T>, SessionError> {
+        self.open().await?;
+        Ok(Session::of(self))
+    }
+
+    /// The session, if it has been opened earlier in this request; asks no store.
+    #[must_use]
+    pub fn opened_session<T: SessionData>(&self) -> Option<Session<T>> {
+        self.is_open().then(|| Session::of(self))
+    }
+}
 
 impl<T: SessionData> Session<T> {
-    /// A fork of what `slot` holds.
-    #[must_use]
-    pub fn fork(slot: &OpenSlot) -> Self {
-        let (fields, epoch, now) = held_by(slot);
+    /// A copy of what an open request holds.
+    pub(crate) fn of(request: &Request) -> Self {
+        let (fields, epoch, now) = held_by(request);
         let (brought_up, migrated) = match T::Tracked::VERSION {
             Some(version) => version.bring_up(T::Tracked::FIELDS, &fields),
             None => (None, Changes::default()),
         };
         let read = brought_up.as_ref().unwrap_or(&fields);
-        let number = HANDLES.fetch_add(1, Ordering::Relaxed) + 1;
-        let tracked = T::Tracked::fork(&mut Reader::new(read, now).for_handle(number));
+        let tracked = T::Tracked::fork(&mut Reader::new(read, now));
         Session {
             tracked,
             base: if need_base(T::Tracked::FIELDS) {
@@ -65,38 +77,57 @@ impl<T: SessionData> Session<T> {
                 Fields::default()
             },
             migrated,
-            slot: slot.clone(),
+            request: request.clone(),
             epoch,
             is_cleared: false,
-            number,
         }
     }
 
-    /// Reads the session anew as this request knows it now: with what was saved or read since, and
-    /// with what other handles of the request have changed. What this handle has changed and not
-    /// saved is dropped.
+    /// Reads the session anew from the store, and drops what this handle has changed and not saved. For
+    /// handles that are held for long, as in a WebSocket: this is how one learns what other requests have
+    /// saved, and that the session has ended.
     ///
-    /// After a [`SessionError::Conflict`] this is how to look at what the other request has made of
-    /// the session.
+    /// # Errors
+    ///
+    /// [`SessionError::Ended`] when the session was destroyed or revoked, has expired, or its privileges
+    /// were changed by another request; and when the store fails.
+    pub async fn reload(&mut self) -> Result<(), SessionError> {
+        unmark(self.tracked.changed_mut());
+        self.is_cleared = false;
+        let reloaded = reload(&self.request).await;
+        *self = Session::of(&self.request);
+        reloaded
+    }
+
+    /// Reads the session anew as this request knows it now, and asks no store: with what was saved since
+    /// by this request, and with what its other handles have changed. What this handle has changed and
+    /// not saved is dropped.
+    ///
+    /// [`reload`](Self::reload) is what learns of other requests and of the session's end.
     pub fn refresh(&mut self) {
         unmark(self.tracked.changed_mut());
         self.is_cleared = false;
-        self.number = self.tracked.handle();
-        *self = Session::fork(&self.slot);
+        *self = Session::of(&self.request);
     }
 
-    /// The id under which the session is stored, or would be: a secret, see [`SessionId`].
-    ///
-    /// A save can change it: when the id was renewed.
+    /// Names the session for its whole life, and is no secret: for logs and for a page such as "your
+    /// devices". `None` before the session is first saved.
     #[must_use]
-    pub fn id(&self) -> SessionId {
-        self.slot.state().id.clone()
+    pub fn key(&self) -> Option<SessionKey> {
+        self.request.state()?.key()
     }
 
-    /// Whether the session has never been saved.
+    /// What the request came with: tells a visitor whose session has ended from a new one.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival {
+        let state = self.request.state();
+        state.map_or(Arrival::NoCookie, |state| state.arrival)
+    }
+
+    /// Whether the session is not stored.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.slot.state().base.is_none()
+        self.stored(|_| ()).is_none()
     }
 
     /// Whether something has been marked as changed and not been saved yet.
@@ -104,21 +135,27 @@ impl<T: SessionData> Session<T> {
     /// What is marked may still turn out to be the value that is stored; the save finds out.
     #[must_use]
     pub fn is_modified(&self) -> bool {
-        let state = self.slot.state();
-        self.is_marked() || state.pending.is_forced || !state.pending.changes.is_empty()
+        let has_changes = |request: &Request| {
+            let state = request.state();
+            state.is_some_and(|state| {
+                let batch = &state.open_batch;
+                batch.is_forced || !batch.changes.is_empty() || !state.sealed.is_empty()
+            })
+        };
+        self.is_marked() || has_changes(&self.request)
     }
 
     /// Whether a save would have something to do: after a change, a renew, a clear or a destroy, and
-    /// when the expiry is due to be moved or the id to be renewed.
+    /// when the expiry is due to be moved.
     #[must_use]
     pub fn should_save(&self) -> bool {
-        let state = self.slot.state();
-        self.is_marked()
-            || state.has_unsaved()
-            || state
-                .base
-                .as_ref()
-                .is_some_and(|base| self.slot.manager().is_save_due(base))
+        let shared = self.request.shared();
+        let is_due = |record: &Record| {
+            let now = shared.now();
+            shared.policy.lifetimes.is_touch_due(record, now)
+        };
+        let has_unsaved = (self.request.state()).is_some_and(|state| state.has_unsaved());
+        self.is_marked() || has_unsaved || self.stored(is_due).unwrap_or_default()
     }
 
     /// Marks every field as changed, and has the session saved even when none turns out to be.
@@ -129,40 +166,40 @@ impl<T: SessionData> Session<T> {
     pub fn mark_modified(&mut self) {
         let fields = T::Tracked::FIELDS.iter().enumerate();
         for (index, _) in fields.filter(|(_, field)| field.ttl.is_none()) {
-            self.mark(index);
+            self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
         }
-        self.slot.state().pending.is_forced = true;
+        self.force();
     }
 
-    /// Gives the session a new id at the save; the old one is worthless from then on.
+    /// Gives the session a new secret at the save; the token that the client holds is worthless from
+    /// then on, and the response brings it another one.
     ///
     /// Fields marked `rotate` do so by themselves. Call it after any other change of privilege
     /// (OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level
-    /// Change"). The absolute timeout goes on from where it was.
+    /// Change"). The absolute timeout stays as it is. What other requests began before it does not
+    /// reach the session any more.
     pub fn renew(&mut self) {
-        self.slot.state().pending.renew = true;
+        self.batch(|batch| batch.renew = true);
     }
 
     /// Ends the session: at the save its record is deleted, durably, and the client's cookie
     /// removed. What was changed before is dropped.
     ///
     /// No request that is still under way can bring it back. What is set on this handle
-    /// afterwards, a farewell notice for instance, makes a new session with a new id.
+    /// afterwards, a farewell notice for instance, makes a new session.
     pub fn destroy(&mut self) {
-        {
-            let mut state = self.slot.state();
-            let key = state.key(self.slot.manager().cookie().name());
-            state.destroy(key);
+        if let Some(mut state) = self.request.state() {
+            state.destroy();
             self.epoch = state.epoch;
         }
         self.is_cleared = false;
         self.reset();
     }
 
-    /// Sets every field back to its default and takes every other field out of the record too: those
+    /// Sets every field back to its default and removes every other field from the record too: those
     /// of other session types and those that only other builds know.
     ///
-    /// The session goes on under a new id.
+    /// The session goes on, with a new secret.
     pub fn clear(&mut self) {
         self.is_cleared = true;
         self.reset();
@@ -171,79 +208,128 @@ impl<T: SessionData> Session<T> {
     /// When the session began: at its first save, or at the last change of a field marked `rotate`.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
-        match &self.slot.state().base {
-            Some(base) => base.created,
-            None => self.slot.manager().lifetime_from_now().0,
-        }
+        self.stored(|record| record.created)
+            .unwrap_or_else(|| self.request.shared().now())
+    }
+
+    /// When the session was last used before this request, to the precision of the
+    /// [touches](crate::SessionManagerBuilder::touch_interval); `None` for one that is not stored.
+    #[must_use]
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        self.stored(|record| record.last_seen)
     }
 
     /// When the session ends if it is not used again.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        match &self.slot.state().base {
-            Some(base) => base.expires,
-            None => self.slot.manager().lifetime_from_now().1,
-        }
+        self.stored(|record| record.expires).unwrap_or_else(|| {
+            let shared = self.request.shared();
+            let now = shared.now();
+            shared.policy.lifetimes.expires(&Record::new(now, now))
+        })
     }
 
     /// Whether this is the session that a search has found: "this one" in a list of several.
     #[must_use]
-    pub fn is(&self, found: &SessionInfo) -> bool {
-        self.stored_key() == found.key
+    pub fn is_same_session(&self, found: &SessionInfo) -> bool {
+        self.key() == Some(found.key)
     }
 
-    pub(crate) fn stored_key(&self) -> StoreKey {
-        let name = self.slot.manager().cookie().name();
-        self.slot.state().key(name)
-    }
-
-    /// Whose session it is in the store.
-    pub(crate) fn stored_owner(&self) -> Option<String> {
-        self.slot.state().base.as_ref()?.owner.clone()
-    }
-
-    /// Asks the client to keep the cookie for so long; with `None`, until the browser closes.
+    /// Asks the client to keep the cookie for so long, and lets the session last as long; with `None`, until
+    /// the browser closes: "remember me".
     ///
-    /// The cookie's `Max-Age` never goes past the absolute timeout nor past 400 days
-    /// (RFC 6265bis §5.5). By default a session's cookie is not kept (NIST SP 800-63B-4 §5.1).
+    /// Rounded up to a whole second. The cookie's `Max-Age` never goes past the end of the session nor past
+    /// 400 days (RFC 6265bis §5.5). By default a session's cookie is not kept (NIST SP 800-63B-4 §5.1);
+    /// [`persistent_timeouts`](crate::SessionManagerBuilder::persistent_timeouts) says otherwise how long such
+    /// sessions last.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")] {
+    /// use session::{Session, days};
+    ///
+    /// #[derive(Default, Session)]
+    /// struct Visit {
+    ///     #[session(rotate, owner)]
+    ///     user: Option<String>,
+    /// }
+    ///
+    /// fn sign_in(session: &mut Session<Visit>, user: String, remember: bool) {
+    ///     session.set_user(Some(user));
+    ///     session.persist_for(remember.then(|| days(30)));
+    /// }
+    /// # }
+    /// ```
     pub fn persist_for(&mut self, duration: impl Into<Option<Duration>>) {
-        self.slot.state().pending.persist_for = Some(duration.into());
+        let duration = duration.into().map(whole_seconds);
+        self.batch(|batch| batch.persist_for = Some(duration));
+    }
+
+    /// Ends the session at this time at the latest, never later than the manager's timeouts allow; with
+    /// `None`, when those say.
+    pub fn end_at(&mut self, time: impl Into<Option<Timestamp>>) {
+        let time = time.into();
+        self.batch(|batch| batch.end_at = Some(time));
+    }
+
+    /// Ends the session when it is not used for so long, never later than the manager's timeouts allow;
+    /// with `None`, when those say.
+    pub fn idle_within(&mut self, duration: impl Into<Option<Duration>>) {
+        let duration = duration.into();
+        self.batch(|batch| batch.idle_within = Some(duration));
     }
 
     /// Saves what has changed now, rather than when the response head leaves.
     ///
     /// When the future is dropped before it is done, by a timeout around it for instance, the save may
-    /// have been carried out or not. The next save, or the commit of a response that is no 5xx, waits
-    /// for it first.
+    /// have been carried out or not. The next save of the request sends it again, and the record knows
+    /// which saves it has, so that each is applied once.
     ///
     /// For handlers that go on after their response has begun: streams and web sockets. A session
-    /// that is new, or whose id is to be renewed, must be saved once before the handler
-    /// returns, or the client would never learn the id.
+    /// that is new, or that gets a new secret, must be saved once before the handler
+    /// returns, or the client would never learn the token.
     ///
     /// # Errors
     ///
-    /// See [`SessionError`]. The changes are kept: a later save tries again.
+    /// See [`SessionError`]. After an error that may pass, the changes are kept: a later save tries again.
     pub async fn save(&mut self) -> Result<Saved, SessionError> {
-        self.overlay()?;
-        self.slot.save().await
+        self.collect()?;
+        self.request.save().await
     }
 
     /// Saves whatever has changed, and tells what must be done to the client's cookie.
     pub(crate) async fn save_for_client(&mut self) -> Result<CookieChange, SessionError> {
         self.save().await?;
-        let manager = self.slot.manager();
-        let mut state = self.slot.state();
-        Ok(state.cookie_change(|record| manager.cookie_max_age(record)))
+        let shared = self.request.shared();
+        let state = self.request.state();
+        Ok(state.map_or(CookieChange::Keep, |mut state| state.cookie_change(shared)))
     }
 
     /// Has the session stored by the next save even when nothing in it has changed.
     pub(crate) fn force(&mut self) {
-        self.slot.state().pending.is_forced = true;
+        self.batch(|batch| batch.is_forced = true);
     }
 
-    /// Lays what has changed over the slot and begins anew; changes that cannot be encoded stay.
-    fn overlay(&mut self) -> Result<(), EncodeError> {
-        self.adopt();
+    /// Whether this request knows the secret that `record` keeps the proof of.
+    pub(crate) fn is_proved_by(&self, record: &Record) -> bool {
+        let state = self.request.state();
+        state.is_some_and(|state| state.known.contains(&record.proof))
+    }
+
+    fn batch(&mut self, change: impl FnOnce(&mut Batch)) {
+        if let Some(mut state) = self.request.state()
+            && state.epoch == self.epoch
+        {
+            change(&mut state.open_batch);
+        }
+    }
+
+    fn stored<R>(&self, read: impl FnOnce(&Record) -> R) -> Option<R> {
+        let state = self.request.state()?;
+        state.record.as_deref().map(read)
+    }
+
+    /// Gives the request what has changed and begins anew; changes that cannot be encoded stay.
+    fn collect(&mut self) -> Result<(), EncodeError> {
         if !self.is_marked() {
             return Ok(());
         }
@@ -255,7 +341,7 @@ impl<T: SessionData> Session<T> {
         self.is_cleared = false;
         self.migrated = Changes::default();
         unmark(self.tracked.changed_mut());
-        lay_over(&self.slot, self.epoch, changes, is_worth_storing);
+        give(&self.request, self.epoch, changes, is_worth_storing);
         Ok(())
     }
 
@@ -278,7 +364,7 @@ impl<T: SessionData> Session<T> {
     /// What the changed fields would be if they held their defaults.
     fn defaults(&self) -> Changes {
         let nothing = Fields::default();
-        let mut defaults = self.unstored();
+        let mut defaults = self.initial();
         let marks = self.tracked.changed();
         defaults.changed_mut().copy_from_slice(marks);
         let mut changes = Changes::default();
@@ -288,38 +374,19 @@ impl<T: SessionData> Session<T> {
     }
 
     fn reset(&mut self) {
-        self.tracked = self.unstored();
+        self.tracked = self.initial();
         self.base = Fields::default();
         self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::unstored);
     }
 
     /// The data of a session in which nothing is stored.
-    fn unstored(&self) -> T::Tracked {
-        let now = self.slot.manager().now();
-        T::Tracked::fork(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
+    fn initial(&self) -> T::Tracked {
+        let now = self.request.shared().now();
+        T::Tracked::fork(&mut Reader::new(&Fields::default(), now))
     }
 
     fn is_marked(&self) -> bool {
-        self.is_cleared || self.is_exchanged() || has_marks(self.tracked.changed())
-    }
-
-    /// Whether the data is another handle's: by `mem::swap`, the one way past the setters.
-    fn is_exchanged(&self) -> bool {
-        self.tracked.handle() != self.number
-    }
-
-    /// Marks every field when the data is another handle's: all of them have been set.
-    fn adopt(&mut self) {
-        if self.is_exchanged() {
-            self.number = self.tracked.handle();
-            for index in 0..T::Tracked::FIELDS.len() {
-                self.mark(index);
-            }
-        }
-    }
-
-    fn mark(&mut self, index: usize) {
-        self.tracked.changed_mut()[index / 64] |= 1 << (index % 64);
+        self.is_cleared || has_marks(self.tracked.changed())
     }
 }
 
@@ -339,19 +406,19 @@ impl<T: SessionData> DerefMut for Session<T> {
     }
 }
 
-/// Lays what has changed over the slot. Where nobody will save it any more, it says so in the log.
+/// Gives the request what has changed. Where no save will come any more, it says so in the log.
 impl<T: SessionData> Drop for Session<T> {
     fn drop(&mut self) {
         if !self.is_marked() || std::thread::panicking() {
             return;
         }
-        self.adopt();
-        if self.slot.state().phase == Phase::BeforeHead {
-            if let Err(error) = self.overlay() {
-                note_encode_error(&self.slot, error);
+        let phase = self.request.state().map(|state| state.phase);
+        if phase == Some(Phase::BeforeHead) {
+            if let Err(error) = self.collect() {
+                note_encode_error(&self.request, error);
             }
         } else {
-            report_loss(&self.slot, T::Tracked::FIELDS, self.tracked.changed());
+            report_loss(phase, T::Tracked::FIELDS, self.tracked.changed());
         }
     }
 }
@@ -371,18 +438,53 @@ where
 
 // What follows does not depend on the type of the data: it is compiled once, not for every type.
 
-/// What the slot holds now.
-fn held_by(slot: &OpenSlot) -> (Fields, u32, Timestamp) {
-    let now = slot.manager().now();
-    let state = slot.state();
-    (state.fields(now), state.epoch, now)
+/// What the request holds now.
+fn held_by(request: &Request) -> (Fields, u32, Timestamp) {
+    let now = request.shared().now();
+    match request.state() {
+        Some(state) => (state.fields(now), state.epoch, now),
+        None => (Fields::default(), 0, now),
+    }
+}
+
+/// Reads the record of a request anew.
+async fn reload(request: &Request) -> Result<(), SessionError> {
+    let shared = request.shared();
+    let key = request.state().and_then(|state| state.key());
+    let Some(key) = key else {
+        return Err(SessionError::Ended);
+    };
+    let found = shared.store.load(&key).await?;
+    let now = shared.now();
+    let Some(mut state) = request.state() else {
+        return Err(SessionError::Ended);
+    };
+    let live = found.filter(|record| {
+        state.known.contains(&record.proof) && !shared.policy.lifetimes.is_expired(record, now)
+    });
+    match live {
+        Some(record) if state.session == Known::Live(key) => {
+            state.record = Some(Arc::new(record));
+            Ok(())
+        }
+        _ => {
+            state.end();
+            Err(SessionError::Ended)
+        }
+    }
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    let is_whole = duration.subsec_nanos() == 0;
+    let whole = seconds(duration.as_secs().saturating_add(u64::from(!is_whole)));
+    whole.max(seconds(1))
 }
 
 fn need_base(fields: &[Field]) -> bool {
     fields.iter().any(Field::needs_base)
 }
 
-/// Notes what has been laid over the slot: later changes begin from there.
+/// Notes what the request has been given: later changes begin from there.
 fn rebase(base: &mut Fields, changes: &Changes) {
     for (field, value) in changes.values() {
         for name in field.names() {
@@ -396,22 +498,25 @@ fn rebase(base: &mut Fields, changes: &Changes) {
     }
 }
 
-fn lay_over(slot: &OpenSlot, epoch: u32, changes: Changes, is_worth_storing: bool) {
-    let mut state = slot.state();
+fn give(request: &Request, epoch: u32, changes: Changes, is_worth_storing: bool) {
+    let Some(mut state) = request.state() else {
+        return;
+    };
     if state.epoch == epoch {
-        state.pending.is_worth_storing |= is_worth_storing;
-        state.pending.changes.overlay(changes);
+        state.open_batch.absorb(changes, is_worth_storing);
     } else {
         tracing::debug!(
-            event = "write_after_destroy",
+            event = "write_after_end",
             "changes of a session handle are dropped: the session was destroyed through another \
              handle of the same request"
         );
     }
 }
 
-fn note_encode_error(slot: &OpenSlot, error: EncodeError) {
-    slot.state().encode_error.get_or_insert(error);
+fn note_encode_error(request: &Request, error: EncodeError) {
+    if let Some(mut state) = request.state() {
+        state.encode_error.get_or_insert(error);
+    }
 }
 
 fn has_marks(changed: &[u64]) -> bool {
@@ -422,29 +527,29 @@ fn unmark(changed: &mut [u64]) {
     changed.fill(0);
 }
 
-/// Says in the log that nobody will save what is marked.
+/// Says in the log that what is marked will not be saved.
 #[cold]
-fn report_loss(slot: &OpenSlot, fields: &'static [Field], changed: &[u64]) {
+fn report_loss(phase: Option<Phase>, fields: &'static [Field], changed: &[u64]) {
     let is_marked = |index: usize| changed[index / 64] & (1 << (index % 64)) != 0;
     let marked: Vec<&str> = fields
         .iter()
         .enumerate()
         .filter_map(|(index, field)| is_marked(index).then_some(field.name))
         .collect();
-    if slot.state().phase == Phase::AfterHead {
-        tracing::error!(
-            event = "dropped_after_commit",
-            fields = ?marked,
-            "a session handle was dropped with unsaved changes after its response had left: they are \
-             lost. Call `session.save().await` before dropping a handle that has been moved into a \
-             stream, a WebSocket or a task"
-        );
-    } else {
+    if phase == Some(Phase::Direct) {
         tracing::warn!(
             event = "dropped_unsaved",
             fields = ?marked,
             "a session handle was dropped with unsaved changes: they are lost. Call \
              `manager.save(&mut session).await`"
+        );
+    } else {
+        tracing::error!(
+            event = "dropped_after_commit",
+            fields = ?marked,
+            "a session handle was dropped with unsaved changes after its response had been committed: \
+             they are lost. Call `session.save().await` before dropping a handle that has been moved into \
+             a stream, a WebSocket or a task"
         );
     }
 }

@@ -1,18 +1,20 @@
-//! `Session<T>` as an extractor.
+//! `Session<T>` and `SessionManager` as extractors.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 
 use actix_web::dev::{Extensions, Payload, ServiceRequest};
 use actix_web::guard::GuardContext;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
-use super::{Current, response};
+use super::current::Current;
+use super::response;
 use crate::data::SessionData;
-use crate::log::chain;
-use crate::{Session, SessionError};
+use crate::request::Request;
+use crate::telemetry::chain;
+use crate::{Session, SessionError, SessionManager};
 
 /// Opens the visitor's session at the first extraction in a request. Further extractions, of this
 /// session type or another one, see what the earlier ones changed once those are dropped.
@@ -20,43 +22,57 @@ use crate::{Session, SessionError};
 /// # Errors
 ///
 /// [`ExtractError`]: 503 when the store is not available, 500 when it fails and when there is no
-/// [`SessionMiddleware`](super::SessionMiddleware). Both are logged; the client is told nothing.
+/// [`SessionMiddleware`](crate::SessionMiddleware). Both are logged; the client is told nothing.
 impl<T: SessionData> FromRequest for Session<T> {
     type Error = ExtractError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ExtractError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let slot = request
-            .extensions()
-            .get::<Current>()
-            .map(|Current(slot)| slot.clone());
-        let Some(slot) = slot else {
-            tracing::error!(
-                event = "missing_middleware",
-                session_type = std::any::type_name::<T>(),
-                "a handler asks for a session, but nothing opens sessions for it: add \
-                 `.wrap(SessionMiddleware::new(sessions.clone()))` to its `App` or `scope`"
-            );
-            return Box::pin(std::future::ready(Err(ExtractError(Problem::NoMiddleware))));
+        let extensions = request.extensions();
+        let current = extensions.get::<Current>();
+        let Some(session_request) = current.and_then(Current::request_for::<T>).cloned() else {
+            return Box::pin(ready(Err(no_middleware(std::any::type_name::<T>()))));
         };
-        let cookies = request.headers().get_all(header::COOKIE);
-        // Read here and now: a clone of the request that is held while the router works makes
-        // actix-web panic.
-        let ids = slot.ids(cookies.map(header::HeaderValue::as_bytes));
         Box::pin(async move {
-            match slot.open(&ids).await {
-                Ok(open) => Ok(Session::fork(open)),
-                Err(error) => {
-                    tracing::error!(
-                        event = "store_failure",
-                        error = %chain(&error),
-                        "a session could not be opened"
-                    );
-                    Err(ExtractError(Problem::Open(error)))
-                }
-            }
+            session_request.session().await.map_err(|error| {
+                tracing::error!(
+                    event = "store_failure",
+                    error = %chain(&error),
+                    "a session could not be opened"
+                );
+                ExtractError(Problem::Open(error))
+            })
         })
     }
+}
+
+/// The manager of the middleware around the handler: for handlers that list or revoke sessions.
+///
+/// # Errors
+///
+/// [`ExtractError`]: 500 when there is no [`SessionMiddleware`](crate::SessionMiddleware).
+impl FromRequest for SessionManager {
+    type Error = ExtractError;
+    type Future = Ready<Result<Self, ExtractError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let extensions = request.extensions();
+        let manager = extensions
+            .get::<Current>()
+            .and_then(Current::request)
+            .map(Request::manager);
+        ready(manager.ok_or_else(|| no_middleware("SessionManager")))
+    }
+}
+
+fn no_middleware(asked_for: &'static str) -> ExtractError {
+    tracing::error!(
+        event = "missing_middleware",
+        asked_for,
+        "a handler asks for a session, but nothing opens sessions for it: add \
+         `.wrap(SessionMiddleware::new(sessions.clone()))` to its `App` or `scope`"
+    );
+    ExtractError(Problem::NoMiddleware)
 }
 
 /// A session could not be extracted.
@@ -102,7 +118,7 @@ impl ResponseError for ExtractError {
     fn status_code(&self) -> StatusCode {
         match &self.0 {
             Problem::NoMiddleware => StatusCode::INTERNAL_SERVER_ERROR,
-            Problem::Open(error) => response::status(error),
+            Problem::Open(error) => response::status(error.status()),
         }
     }
 
@@ -134,8 +150,8 @@ pub trait SessionExt: sealed::HasExtensions {
     /// The session, if an extraction has opened it earlier in this request; asks no store.
     fn session<T: SessionData>(&self) -> Option<Session<T>> {
         self.with_extensions(|extensions| {
-            let Current(slot) = extensions.get::<Current>()?;
-            slot.opened().map(Session::fork)
+            let request = extensions.get::<Current>()?.request_for::<T>()?;
+            request.opened_session()
         })
     }
 }

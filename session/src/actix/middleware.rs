@@ -1,37 +1,45 @@
-//! The middleware: a slot for each request, and one commit before the response head leaves.
+//! The middleware: a request to the session for each HTTP request, and one commit before the response
+//! head leaves.
 
+use std::any::TypeId;
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
-use actix_web::{Error, HttpMessage as _, error};
+use actix_web::http::header::{COOKIE, HeaderValue};
+use actix_web::rt::task::JoinHandle;
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, error};
 use pin_project_lite::pin_project;
 
-use super::Current;
-use super::response::{Headers, WithHeaders};
-use crate::log::chain;
-use crate::{CookieChange, OpenSlot, SessionError, SessionManager, SessionStore, Slot};
+use super::current::{Around, Current};
+use super::response::{WithHeaders, failure, status};
+use crate::data::SessionData;
+use crate::request::{Finish, Request};
+use crate::{SessionError, SessionManager};
 
 /// Opens sessions for the handlers inside it, on demand, and saves them.
 ///
 /// A request whose handler does not extract a [`Session`](struct@crate::Session) touches no store and gets
-/// no header. One that does gets `Vary: Cookie`; when its session's cookie changes, also
-/// `Set-Cookie`, and `Cache-Control: no-store` in place of what the handler said.
+/// no header. One that does gets `Vary: Cookie`, and `Cache-Control: private` where the handler says
+/// nothing about caches; when its session's cookie changes, `Set-Cookie`, and `Cache-Control: no-store`
+/// in place of what the handler said.
 ///
 /// What is saved depends on the response's status, whether it came as a response or as an `Err`:
 ///
 /// | The handler | Its changes | A `destroy()` |
 /// |---|---|---|
 /// | answers below 500 | are saved | is carried out |
-/// | answers 500 or above | are dropped, unless [`on_server_error`](Self::on_server_error) says otherwise | is carried out |
+/// | answers 500 or above | are dropped, unless [`on_server_error`](crate::SessionManagerBuilder::on_server_error) says otherwise | is carried out |
 /// | panics | are dropped | is not reached |
 ///
-/// When saving fails, the response is replaced by an empty 500, or 503 when the store is not
-/// available, and the cookie stays as it is.
+/// When saving fails, the response is replaced by an empty one of the error's
+/// [status](SessionError::status), or by what [`on_failed_save`](Self::on_failed_save) makes. A save runs
+/// to its end also when the client goes away meanwhile.
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "actix-web", feature = "memory"))] {
@@ -48,89 +56,102 @@ use crate::{CookieChange, OpenSlot, SessionError, SessionManager, SessionStore, 
 ///     HttpResponse::Ok().body(format!("{} views", session.views))
 /// }
 ///
-/// let sessions = SessionManager::builder(MemoryStore::new()).build();
+/// let sessions = SessionManager::new(MemoryStore::new());
 /// let app = App::new()
 ///     .wrap(SessionMiddleware::new(sessions.clone()))
 ///     .route("/", web::get().to(index));
 /// # }
 /// ```
-pub struct SessionMiddleware<S> {
-    manager: SessionManager<S>,
-    options: Options,
+#[derive(Clone)]
+pub struct SessionMiddleware(Arc<Settings>);
+
+#[derive(Clone)]
+struct Settings {
+    manager: SessionManager,
+    only_for: Option<TypeId>,
+    on_failed_save: Option<OnFailedSave>,
+    has_warned: Arc<AtomicBool>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Options {
-    on_server_error: OnServerError,
-    clear_site_data: bool,
-}
+type OnFailedSave = Arc<dyn Fn(&SessionError, &HttpRequest) -> HttpResponse + Send + Sync>;
 
-/// What becomes of the changes of a request that is answered with 500 or above.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OnServerError {
-    /// They are dropped: what broke half way is not kept half done.
-    #[default]
-    Discard,
-    /// They are saved like any others.
-    Save,
-}
-
-impl<S: SessionStore> SessionMiddleware<S> {
+impl SessionMiddleware {
     /// A middleware for the sessions of `manager`, whose clones share them.
     #[must_use]
-    pub fn new(manager: SessionManager<S>) -> Self {
-        SessionMiddleware {
+    pub fn new(manager: SessionManager) -> Self {
+        SessionMiddleware(Arc::new(Settings {
             manager,
-            options: Options::default(),
-        }
+            only_for: None,
+            on_failed_save: None,
+            has_warned: Arc::default(),
+        }))
     }
 
-    /// What becomes of the changes of a request that is answered with 500 or above. Default:
-    /// [`OnServerError::Discard`].
+    /// Opens sessions of the type `T` only: beside another middleware for the others, so that a handler can
+    /// have two sessions of two cookies.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "derive", feature = "actix-web", feature = "memory"))] {
+    /// use actix_web::App;
+    /// use session::{CookieSettings, MemoryStore, Session, SessionManager, SessionMiddleware, days};
+    ///
+    /// #[derive(Default, Session)]
+    /// struct Prefs {
+    ///     is_dark: bool,
+    /// }
+    ///
+    /// let visits = SessionManager::new(MemoryStore::new());
+    /// let prefs = SessionManager::builder(MemoryStore::new())
+    ///     .cookie(CookieSettings::builder().name("__Host-prefs").build()?)
+    ///     .persist_for(days(365))
+    ///     .build()?;
+    /// let app = App::new()
+    ///     .wrap(SessionMiddleware::new(visits))
+    ///     .wrap(SessionMiddleware::new(prefs).only_for::<Prefs>());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
-    pub fn on_server_error(mut self, on_server_error: OnServerError) -> Self {
-        self.options.on_server_error = on_server_error;
-        self
+    pub fn only_for<T: SessionData>(self) -> Self {
+        self.with(|settings| settings.only_for = Some(TypeId::of::<T>()))
     }
 
-    /// Whether the response that removes the cookie of a destroyed session also asks the browser, by
-    /// `Clear-Site-Data`, to forget all it keeps of this site (ASVS 5.0 row 14.3.1). Default:
-    /// false, because it also throws away what has nothing to do with sessions.
+    /// What a response becomes when its session could not be saved: what visitors see of a conflict, a
+    /// session that is too large, or a store that is down. Default: an empty response of the error's
+    /// [status](SessionError::status).
+    ///
+    /// The session's headers are added to it.
     #[must_use]
-    pub fn clear_site_data(mut self, clear: bool) -> Self {
-        self.options.clear_site_data = clear;
-        self
+    pub fn on_failed_save(
+        self,
+        respond: impl Fn(&SessionError, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.on_failed_save = Some(Arc::new(respond)))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.0);
+        change(&mut settings);
+        SessionMiddleware(Arc::new(settings))
     }
 }
 
-impl<S> Clone for SessionMiddleware<S> {
-    fn clone(&self) -> Self {
-        SessionMiddleware {
-            manager: self.manager.clone(),
-            options: self.options,
-        }
-    }
-}
-
-impl<S> fmt::Debug for SessionMiddleware<S> {
+impl fmt::Debug for SessionMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionMiddleware")
-            .field("manager", &self.manager)
-            .field("options", &self.options)
-            .finish()
+            .field("manager", &self.0.manager)
+            .finish_non_exhaustive()
     }
 }
 
-impl<S, Inner, B> Transform<Inner, ServiceRequest> for SessionMiddleware<S>
+impl<Inner, B> Transform<Inner, ServiceRequest> for SessionMiddleware
 where
-    S: SessionStore,
     Inner: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: 'static,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Transform = SessionService<S, Inner>;
+    type Transform = SessionService<Inner>;
     type InitError = ();
     type Future = Ready<Result<Self::Transform, ()>>;
 
@@ -143,12 +164,12 @@ where
 }
 
 /// A service inside a [`SessionMiddleware`].
-pub struct SessionService<S, Inner> {
+pub struct SessionService<Inner> {
     inner: Inner,
-    middleware: SessionMiddleware<S>,
+    middleware: SessionMiddleware,
 }
 
-impl<S, Inner> fmt::Debug for SessionService<S, Inner> {
+impl<Inner> fmt::Debug for SessionService<Inner> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService")
             .field("middleware", &self.middleware)
@@ -156,32 +177,37 @@ impl<S, Inner> fmt::Debug for SessionService<S, Inner> {
     }
 }
 
-impl<S, Inner, B> Service<ServiceRequest> for SessionService<S, Inner>
+impl<Inner, B> Service<ServiceRequest> for SessionService<Inner>
 where
-    S: SessionStore,
     Inner: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: 'static,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Future = Respond<Inner::Future, B>;
 
     forward_ready!(inner);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let slot = self.middleware.manager.slot();
-        let outer = {
-            let mut extensions = request.extensions_mut();
-            match extensions.remove::<Current>() {
-                // The same middleware twice: the outer one does all there is to do.
-                Some(Current(outer)) if outer.is_of_same_manager(&slot) => {
-                    extensions.insert(Current(outer));
+    fn call(&self, http_request: ServiceRequest) -> Self::Future {
+        let settings = &self.middleware.0;
+        let cookies = http_request.headers().get_all(COOKIE);
+        let request = settings.manager.request(cookies.map(HeaderValue::as_bytes));
+        {
+            let mut extensions = http_request.extensions_mut();
+            if !extensions.contains::<Current>() {
+                extensions.insert(Current::default());
+            }
+            let Some(current) = extensions.get_mut::<Current>() else {
+                return Respond::Refused;
+            };
+            match current.around(&request, settings.only_for) {
+                Around::SameManager => {
                     drop(extensions);
                     return Respond::Passing {
-                        inner: self.inner.call(request),
+                        inner: self.inner.call(http_request),
                     };
                 }
-                Some(Current(outer)) if outer.cookie().name() == slot.cookie().name() => {
+                Around::SameCookie => {
                     tracing::error!(
                         event = "two_managers",
                         "two session middlewares with different managers use a cookie of the same \
@@ -189,17 +215,21 @@ where
                     );
                     return Respond::Refused;
                 }
-                outer => {
-                    extensions.insert(Current(slot.clone()));
-                    outer
+                Around::Hidden if !settings.has_warned.swap(true, Ordering::Relaxed) => {
+                    tracing::warn!(
+                        event = "hidden_manager",
+                        "a session middleware hides another one around it from the handlers inside: \
+                         give one of them `only_for::<T>()` so that both can be reached"
+                    );
                 }
+                Around::Hidden | Around::Nothing => {}
             }
-        };
+            current.push(request.clone(), settings.only_for);
+        }
         Respond::Handling {
-            inner: self.inner.call(request),
-            slot,
-            outer,
-            options: self.middleware.options,
+            inner: self.inner.call(http_request),
+            request,
+            middleware: self.middleware.clone(),
         }
     }
 }
@@ -214,13 +244,14 @@ pin_project! {
         Handling {
             #[pin]
             inner: Fut,
-            slot: Slot,
-            outer: Option<Current>,
-            options: Options,
+            request: Request,
+            middleware: SessionMiddleware,
         },
-        // The session that it opened is being saved.
+        // The session that it opened is being saved, by a task that no client can cancel.
         Committing {
-            commit: Pin<Box<dyn Future<Output = Result<ServiceResponse<B>, Error>>>>,
+            commit: JoinHandle<Finish>,
+            result: Option<Result<ServiceResponse<B>, Error>>,
+            middleware: SessionMiddleware,
         },
         // The middlewares contradict each other.
         Refused,
@@ -230,109 +261,98 @@ pin_project! {
 impl<Fut, B> Future for Respond<Fut, B>
 where
     Fut: Future<Output = Result<ServiceResponse<B>, Error>>,
-    B: 'static,
+    B: MessageBody + 'static,
 {
-    type Output = Result<ServiceResponse<B>, Error>;
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let commit = match self.as_mut().project() {
-                RespondProjection::Passing { inner } => return inner.poll(context),
-                RespondProjection::Committing { commit } => return commit.as_mut().poll(context),
+            let next = match self.as_mut().project() {
+                RespondProjection::Passing { inner } => {
+                    let result = ready!(inner.poll(context));
+                    return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
+                }
                 RespondProjection::Refused => {
                     return Poll::Ready(Err(error::ErrorInternalServerError("")));
                 }
                 RespondProjection::Handling {
                     inner,
-                    slot,
-                    outer,
-                    options,
+                    request,
+                    middleware,
                 } => {
                     let result = ready!(inner.poll(context));
-                    if let (Ok(response), Some(outer)) = (&result, outer.take()) {
-                        response.request().extensions_mut().insert(outer);
+                    if let Ok(response) = &result {
+                        let mut extensions = response.request().extensions_mut();
+                        if let Some(current) = extensions.get_mut::<Current>() {
+                            current.pop();
+                        }
                     }
-                    let Some(open) = slot.opened() else {
-                        return Poll::Ready(result);
+                    if !request.is_open() {
+                        return Poll::Ready(result.map(ServiceResponse::map_into_left_body));
+                    }
+                    let status = match &result {
+                        Ok(response) => response.status(),
+                        Err(error) => error.as_response_error().status_code(),
                     };
-                    Box::pin(commit(open.clone(), slot.clone(), result, *options))
+                    let request = request.clone();
+                    let mut commit = Box::pin(async move { request.commit(status.as_u16()).await });
+                    // Most commits have nothing to wait for, and need no task.
+                    if let Poll::Ready(finish) = commit.as_mut().poll(context) {
+                        return Poll::Ready(respond(result, finish, middleware));
+                    }
+                    Respond::Committing {
+                        commit: actix_web::rt::spawn(commit),
+                        result: Some(result),
+                        middleware: middleware.clone(),
+                    }
+                }
+                RespondProjection::Committing {
+                    commit,
+                    result,
+                    middleware,
+                } => {
+                    let joined = ready!(Pin::new(commit).poll(context));
+                    let Some(result) = result.take() else {
+                        return Poll::Pending;
+                    };
+                    let finish = match joined {
+                        Ok(finish) => finish,
+                        // A panic in the application's own merge function; the runtime has told it.
+                        Err(_) => return Poll::Ready(Err(error::ErrorInternalServerError(""))),
+                    };
+                    return Poll::Ready(respond(result, finish, middleware));
                 }
             };
-            self.set(Respond::Committing { commit });
+            self.set(next);
         }
     }
 }
 
-async fn commit<B>(
-    open: OpenSlot,
-    slot: Slot,
+/// The response after a commit.
+fn respond<B: MessageBody + 'static>(
     result: Result<ServiceResponse<B>, Error>,
-    options: Options,
-) -> Result<ServiceResponse<B>, Error> {
-    let status = match &result {
-        Ok(response) => response.status(),
-        Err(error) => error.as_response_error().status_code(),
-    };
-    if is_discarded(status, options.on_server_error) {
-        open.discard();
-    }
-    let headers = match headers(&open, &slot, options).await {
-        Ok(headers) => headers,
-        Err(failed) => {
+    mut finish: Finish,
+    middleware: &SessionMiddleware,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match (result, finish.error.take()) {
+        (Ok(mut response), None) => {
+            finish.apply(response.headers_mut());
+            Ok(response.map_into_left_body())
+        }
+        (Ok(response), Some(failed)) => {
+            let http_request = response.into_parts().0;
+            let mut response = match &middleware.0.on_failed_save {
+                Some(respond) => respond(&failed, &http_request),
+                None => failure(status(failed.status())),
+            };
+            finish.apply(response.headers_mut());
+            let response = ServiceResponse::new(http_request, response);
+            Ok(response.map_into_right_body())
+        }
+        (Err(error), None) => Err(WithHeaders { error, finish }.into()),
+        (Err(_), Some(failed)) => {
             let error = failed.into();
-            return Err(match earned(&open, &slot) {
-                Some(headers) => WithHeaders { error, headers }.into(),
-                None => error,
-            });
+            Err(WithHeaders { error, finish }.into())
         }
-    };
-    match result {
-        Ok(mut response) => {
-            headers.add_to(response.headers_mut());
-            Ok(response)
-        }
-        Err(error) => Err(WithHeaders { error, headers }.into()),
     }
-}
-
-/// The cookie that an earlier save of the request has made necessary, although the last one has failed.
-fn earned(open: &OpenSlot, slot: &Slot) -> Option<Headers> {
-    let header = open.cookie_change().header(slot.cookie()).ok()??;
-    let value = HeaderValue::try_from(header).ok()?;
-    Some(Headers::with_cookie(slot.cookie().name(), value, false))
-}
-
-fn is_discarded(status: StatusCode, on_server_error: OnServerError) -> bool {
-    status.is_server_error() && on_server_error == OnServerError::Discard
-}
-
-async fn headers(open: &OpenSlot, slot: &Slot, options: Options) -> Result<Headers, SessionError> {
-    let settings = slot.cookie();
-    let saved = open.commit().await.and_then(|change| {
-        let header = change.header(settings)?;
-        Ok((change, header))
-    });
-    let (change, header) = saved.map_err(|error| {
-        // These two are answers to the client, told as events of their own.
-        if !matches!(
-            error,
-            SessionError::Conflict(_) | SessionError::TooManySessions { .. }
-        ) {
-            tracing::error!(
-                event = "store_failure",
-                error = %chain(&error),
-                "a session could not be saved"
-            );
-        }
-        error
-    })?;
-    // Visible ASCII, as the settings were checked when they were built.
-    let value = header.and_then(|header| HeaderValue::try_from(header).ok());
-    Ok(match value {
-        Some(value) => {
-            let clear = options.clear_site_data && change == CookieChange::Remove;
-            Headers::with_cookie(settings.name(), value, clear)
-        }
-        None => Headers::without_cookie(),
-    })
 }

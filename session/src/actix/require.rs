@@ -6,10 +6,13 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::{Error, FromRequest, HttpRequest};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{Error, FromRequest, HttpRequest, error::InternalError};
 
-use crate::Session;
+use super::response::failure;
 use crate::data::SessionData;
+use crate::{Arrival, Session};
 
 /// What a handler needs of the session, to be asked for by [`Require`].
 pub trait Requirement: 'static {
@@ -26,7 +29,11 @@ pub trait Requirement: 'static {
     fn check(session: &Session<Self::Data>) -> Result<(), Self::Rejection>;
 }
 
-/// The session of a visitor who meets a requirement; nobody else reaches the handler.
+/// The session of a visitor who meets a requirement; no other visitor reaches the handler.
+///
+/// A request that a sign-in of the same client has overtaken ([`Arrival::Late`]) is answered with 409 and
+/// `Retry-After: 0` instead of the rejection: the page tries again, with the cookie that has arrived
+/// meanwhile.
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "actix-web"))] {
@@ -92,10 +99,20 @@ impl<R: Requirement> FromRequest for Require<R> {
         let session = Session::from_request(request, payload);
         Box::pin(async move {
             let session = session.await?;
-            R::check(&session).map_err(Into::into)?;
-            Ok(Require(session))
+            match R::check(&session) {
+                Ok(()) => Ok(Require(session)),
+                Err(_) if session.arrival() == Arrival::Late => Err(try_again()),
+                Err(rejection) => Err(rejection.into()),
+            }
         })
     }
+}
+
+fn try_again() -> Error {
+    let mut response = failure(StatusCode::CONFLICT);
+    let now = HeaderValue::from_static("0");
+    response.headers_mut().insert(RETRY_AFTER, now);
+    InternalError::from_response("overtaken by a sign-in of the same client", response).into()
 }
 
 impl<R: Requirement> fmt::Debug for Require<R>

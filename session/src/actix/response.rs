@@ -1,61 +1,41 @@
-//! What a session does to a response: its cookie, and what caches are told.
+//! What a session does to a response.
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
-};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 use actix_web::{Error, HttpResponse, ResponseError};
 
+use crate::request::{Finish, ResponseHeaders};
 use crate::{SessionError, StoreError};
 
-/// What a response that depends on the session is given.
-#[derive(Debug)]
-pub(super) struct Headers {
-    cookie: Option<Cookie>,
-    clear_site_data: bool,
-}
+impl ResponseHeaders for HeaderMap {
+    fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.get_all(name).map(HeaderValue::as_bytes)
+    }
 
-#[derive(Debug)]
-struct Cookie {
-    name: String,
-    value: HeaderValue,
-}
-
-impl Headers {
-    /// No cookie changes.
-    pub(super) fn without_cookie() -> Self {
-        Headers {
-            cookie: None,
-            clear_site_data: false,
+    fn append(&mut self, name: &'static str, value: &str) {
+        // Visible ASCII, as the settings were checked when they were built.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            HeaderMap::append(self, HeaderName::from_static(name), value);
         }
     }
 
-    /// The cookie `name` is changed by this `Set-Cookie` value.
-    pub(super) fn with_cookie(name: &str, value: HeaderValue, clear_site_data: bool) -> Self {
-        let name = name.to_owned();
-        Headers {
-            cookie: Some(Cookie { name, value }),
-            clear_site_data,
+    fn replace(&mut self, name: &'static str, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.insert(HeaderName::from_static(name), value);
         }
     }
 
-    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        vary_by_cookie(headers);
-        let Some(cookie) = &self.cookie else {
+    fn remove_values(&mut self, name: &'static str, is_wrong: impl Fn(&[u8]) -> bool) {
+        if !self.values(name).any(&is_wrong) {
             return;
-        };
-        remove_cookie(headers, &cookie.name);
-        headers.append(SET_COOKIE, cookie.value.clone());
-        // Not `no-cache="Set-Cookie"`, which caches ignore (OWASP Session Management Cheat Sheet,
-        // "Web Content Caching"); and in place of whatever the handler allowed.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.clear_site_data {
-            headers.insert(
-                HeaderName::from_static("clear-site-data"),
-                HeaderValue::from_static("\"cache\", \"cookies\", \"storage\""),
-            );
+        }
+        let values: Vec<HeaderValue> = self.remove(name).collect();
+        for value in values {
+            if !is_wrong(value.as_bytes()) {
+                HeaderMap::append(self, HeaderName::from_static(name), value);
+            }
         }
     }
 }
@@ -64,7 +44,7 @@ impl Headers {
 #[derive(Debug)]
 pub(super) struct WithHeaders {
     pub(super) error: Error,
-    pub(super) headers: Headers,
+    pub(super) finish: Finish,
 }
 
 impl fmt::Display for WithHeaders {
@@ -80,16 +60,15 @@ impl ResponseError for WithHeaders {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = self.error.error_response();
-        self.headers.add_to(response.headers_mut());
+        self.finish.apply(response.headers_mut());
         response
     }
 }
 
-/// Answered by its status alone: 409 for a conflict, 403 for one session too many, 503 for what may
-/// be better soon, and 500.
+/// Answered by its [status](SessionError::status) alone.
 impl ResponseError for SessionError {
     fn status_code(&self) -> StatusCode {
-        status(self)
+        status(self.status())
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -97,14 +76,10 @@ impl ResponseError for SessionError {
     }
 }
 
-/// Answered by its status alone: 503 for what may be better soon, and 500.
+/// Answered by its [status](StoreError::status) alone.
 impl ResponseError for StoreError {
     fn status_code(&self) -> StatusCode {
-        if self.is_temporary() {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        status(self.status())
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -112,48 +87,15 @@ impl ResponseError for StoreError {
     }
 }
 
-pub(super) fn status(error: &SessionError) -> StatusCode {
-    match error {
-        SessionError::Conflict(_) => StatusCode::CONFLICT,
-        SessionError::TooManySessions { .. } => StatusCode::FORBIDDEN,
-        SessionError::Store(error) => error.status_code(),
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+pub(super) fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// A response that says no more than its status (ASVS 5.0 row 16.5.1).
 pub(super) fn failure(status: StatusCode) -> HttpResponse {
     let mut response = HttpResponse::new(status);
     let headers = response.headers_mut();
-    vary_by_cookie(headers);
+    headers.insert(VARY, HeaderValue::from_static("Cookie"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    let is_said = headers
-        .get_all(VARY)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|name| matches!(name.trim(), "*") || name.trim().eq_ignore_ascii_case("cookie"));
-    if !is_said {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
-    }
-}
-
-/// A response must not set one cookie twice (RFC 6265bis §4.1.1). The others stay, in their order.
-fn remove_cookie(headers: &mut HeaderMap, name: &str) {
-    let is_ours = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .strip_prefix(name.as_bytes())
-            .is_some_and(|rest| rest.starts_with(b"="))
-    };
-    if !headers.get_all(SET_COOKIE).any(is_ours) {
-        return;
-    }
-    let others: Vec<_> = headers.remove(SET_COOKIE).collect();
-    for value in others.into_iter().filter(|value| !is_ours(value)) {
-        headers.append(SET_COOKIE, value);
-    }
 }

@@ -15,6 +15,16 @@ pub struct Candidates<T> {
     pub malformed: usize,
 }
 
+impl<T> Candidates<T> {
+    /// No cookie at all.
+    pub(crate) fn none() -> Self {
+        Candidates {
+            values: Vec::new(),
+            malformed: 0,
+        }
+    }
+}
+
 /// Finds the cookie `name` in the values of a request's `Cookie` headers.
 ///
 /// The headers are split at semicolons, space and tab are stripped around a pair, and the
@@ -36,10 +46,7 @@ pub fn candidates<'a, T: PartialEq>(
     name: &str,
     mut parse: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Candidates<T> {
-    let mut found = Candidates {
-        values: Vec::new(),
-        malformed: 0,
-    };
+    let mut found = Candidates::none();
     for pair in headers
         .into_iter()
         .flat_map(|header| header.split(|byte| *byte == b';'))

@@ -286,7 +286,7 @@ impl Attributes {
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
             return Err(CookieSettingsError::Name);
         }
-        if self.name.len() + crate::SessionId::LENGTH > MAX_PAIR_LENGTH {
+        if self.name.len() + crate::SessionToken::LENGTH > MAX_PAIR_LENGTH {
             return Err(CookieSettingsError::NameTooLong);
         }
         Ok(())

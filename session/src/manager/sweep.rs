@@ -1,17 +1,44 @@
-//! Removing expired records in the background.
+//! Removing expired records, at once or in the background.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::SessionManager;
-use crate::log::chain;
-use crate::{SessionStore, hours};
+use super::on_end::EndReason;
+use crate::telemetry::chain;
+use crate::{StoreError, hours};
 
 /// How far the wall clock may run ahead of a clock that cannot be set, from one run to the next.
 const CLOCK_JUMP: Duration = hours(1);
 
-impl<S: SessionStore> SessionManager<S> {
+/// How many records are removed in one store call.
+const BATCH: usize = 1000;
+
+impl SessionManager {
+    /// Removes the expired sessions from the store; gives their number.
+    ///
+    /// Security does not depend on it: an expired session has ended, swept or not.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn remove_expired(&self) -> Result<u64, StoreError> {
+        let shared = self.shared();
+        let now = shared.now();
+        let mut removed = 0;
+        loop {
+            let taken = shared.store.take_expired(now, BATCH).await?;
+            for (key, record) in &taken {
+                shared.ended(*key, EndReason::Expired, Some(record));
+            }
+            removed += taken.len() as u64;
+            if taken.len() < BATCH {
+                return Ok(removed);
+            }
+        }
+    }
+
     /// Removes expired sessions again and again, `every` so often; never ends.
     ///
     /// Runs on any runtime: `sleep` is its timer. A run that fails is logged, and the next one
@@ -19,8 +46,7 @@ impl<S: SessionStore> SessionManager<S> {
     /// left out, so that a clock that is wrong for a moment does not end every session.
     ///
     /// ```
-    /// # #[cfg(feature = "memory")]
-    /// # async fn example(sessions: session::SessionManager<session::MemoryStore>) {
+    /// # async fn example(sessions: session::SessionManager) {
     /// use session::minutes;
     ///
     /// // In actix-web: `actix_web::rt::spawn` and `actix_web::rt::time::sleep`.
@@ -33,9 +59,9 @@ impl<S: SessionStore> SessionManager<S> {
         Fut: Future<Output = ()>,
     {
         loop {
-            let (wall, monotonic) = (self.0.clock.now(), Instant::now());
+            let (wall, monotonic) = (self.shared().now(), Instant::now());
             sleep(every).await;
-            let passed = self.0.clock.now().since(wall);
+            let passed = self.shared().now().since(wall);
             if passed.saturating_sub(monotonic.elapsed()) > CLOCK_JUMP {
                 tracing::warn!(
                     event = "clock_jumped",

@@ -1,0 +1,60 @@
+//! The live sessions of an owner, and the one way to end one that still is the owner's.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::store::{Decision, RecordUpdate, SessionInfo};
+use crate::telemetry::chain;
+use crate::{SessionKey, StoreError, Timestamp};
+
+/// How many sessions of an owner are asked for at once.
+const PAGE: usize = 256;
+
+/// The live sessions of an owner.
+pub(crate) struct LiveSessions {
+    pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) unreadable: Vec<SessionKey>,
+}
+
+impl Shared {
+    pub(crate) async fn live_sessions_of(&self, owner: &str) -> Result<LiveSessions, StoreError> {
+        let now = self.now();
+        let mut live = LiveSessions {
+            sessions: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        let mut after = None;
+        loop {
+            let page = self.store.sessions_of(owner, after, PAGE).await?;
+            let sessions = page.sessions.into_iter();
+            live.sessions
+                .extend(sessions.filter(|info| now.max(info.last_seen) < info.expires));
+            for found in page.unreadable {
+                tracing::error!(
+                    event = "unreadable_record",
+                    session = %found.key,
+                    error = %chain(&found.error),
+                    "a session of the owner that was looked for cannot be read"
+                );
+                live.unreadable.push(found.key);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(live),
+            }
+        }
+    }
+}
+
+/// Deletes a session if it is `owner`'s, and has been since `since` where that is asked.
+pub(crate) fn delete_if_owned(owner: &str, since: Option<Timestamp>) -> RecordUpdate {
+    let owner = owner.to_owned();
+    Arc::new(move |record| {
+        let is_owned = record.owner.as_deref() == Some(owner.as_str());
+        if is_owned && since.is_none_or(|since| since == record.owner_since) {
+            Decision::Delete
+        } else {
+            Decision::Keep
+        }
+    })
+}

@@ -1,0 +1,126 @@
+//! Holding an owner to a number of sessions. Counted after the sign-in is stored, never before: all
+//! use the same order, so the last one to count sees every session.
+
+use std::sync::Arc;
+
+use crate::id::Proof;
+use crate::manager::{EndReason, SessionLimit, Shared, delete_if_owned};
+use crate::record::Record;
+use crate::store::{Decision, ModifyOutcome, RecordUpdate, SessionInfo};
+use crate::{SessionError, SessionKey};
+
+/// How often the sessions are listed anew because others have come or gone meanwhile.
+const ROUNDS: u32 = 2;
+
+/// What a count comes to.
+pub(super) enum Verdict {
+    /// The sign-in stays.
+    Admitted,
+    /// A later sign-in has ended this session already.
+    Evicted,
+    /// The sign-in is one too many, and has been taken back.
+    Refused(TakenBack),
+}
+
+/// What has become of a session whose sign-in was taken back.
+pub(super) enum TakenBack {
+    /// It is again what it was before the sign-in.
+    Restored(Record),
+    /// It was removed: nothing is known of it before the sign-in.
+    Removed,
+    /// Another request had ended it, or changed its privileges again.
+    Overtaken,
+}
+
+/// Counts the sessions of the owner of `record`, which has just been stored under `key`.
+pub(super) async fn enforce(
+    shared: &Shared,
+    key: SessionKey,
+    record: &Record,
+    before: Option<Record>,
+    known: &[Proof],
+) -> Result<Verdict, SessionError> {
+    let (Some((limit, on_full)), Some(owner)) = (shared.policy.session_limit, &record.owner) else {
+        return Ok(Verdict::Admitted);
+    };
+    for round in 0..=ROUNDS {
+        let mut live = shared.live_sessions_of(owner).await?.sessions;
+        live.sort_by_key(|info| (info.owner_since, info.key));
+        let surplus = live.len().saturating_sub(limit);
+        let Some(place) = live.iter().position(|info| info.key == key) else {
+            return Ok(Verdict::Evicted);
+        };
+        if surplus == 0 {
+            break;
+        }
+        match on_full {
+            SessionLimit::EvictOldest => {
+                let oldest = &live[..surplus];
+                if evict(shared, owner, oldest).await? {
+                    return Ok(if place < surplus {
+                        Verdict::Evicted
+                    } else {
+                        Verdict::Admitted
+                    });
+                }
+            }
+            // As many as are allowed were there before.
+            SessionLimit::RejectNew if place >= limit || round == ROUNDS => {
+                return take_back(shared, key, before, known.to_vec()).await;
+            }
+            // One behind this one is about to take itself back.
+            SessionLimit::RejectNew => {}
+        }
+    }
+    Ok(Verdict::Admitted)
+}
+
+/// Ends sessions, if they are still as they were listed; false when one was not.
+async fn evict(
+    shared: &Shared,
+    owner: &str,
+    sessions: &[SessionInfo],
+) -> Result<bool, SessionError> {
+    let mut are_as_listed = true;
+    for info in sessions {
+        let change = delete_if_owned(owner, Some(info.owner_since));
+        match shared.store.modify(&info.key, None, &change).await? {
+            ModifyOutcome::Deleted(record) => {
+                shared.ended(info.key, EndReason::Evicted, Some(&record));
+            }
+            ModifyOutcome::Replaced { .. } | ModifyOutcome::Kept(_) | ModifyOutcome::Missing => {
+                are_as_listed = false;
+            }
+        }
+    }
+    Ok(are_as_listed)
+}
+
+/// Takes a sign-in back: the session is again what it was before it, or is removed where that is not
+/// known.
+async fn take_back(
+    shared: &Shared,
+    key: SessionKey,
+    before: Option<Record>,
+    known: Vec<Proof>,
+) -> Result<Verdict, SessionError> {
+    let change: RecordUpdate = Arc::new(move |record| {
+        if !known.contains(&record.proof) {
+            return Decision::Keep;
+        }
+        match &before {
+            Some(before) => Decision::Replace(Record {
+                revision: record.revision.next(),
+                saves: record.saves.clone(),
+                ..before.clone()
+            }),
+            None => Decision::Delete,
+        }
+    });
+    let taken_back = match shared.store.modify(&key, None, &change).await? {
+        ModifyOutcome::Replaced { after, .. } => TakenBack::Restored(after),
+        ModifyOutcome::Deleted(_) => TakenBack::Removed,
+        ModifyOutcome::Kept(_) | ModifyOutcome::Missing => TakenBack::Overtaken,
+    };
+    Ok(Verdict::Refused(taken_back))
+}
