@@ -35,8 +35,8 @@ pub(crate) struct State {
     pub(crate) removes_cookie: bool,
     /// The cookie's life has moved with the session's.
     pub(crate) refreshes_cookie: bool,
-    /// A sign-in is stored and has not been counted.
-    pub(crate) is_to_be_counted: bool,
+    /// What is still to be done about a limit of sessions per owner.
+    pub(crate) counting: Counting,
     /// The record that a sign-in was applied to; `None` when that was a new one or is not known.
     pub(crate) before_sign_in: Option<Record>,
     /// Rises when the session is destroyed: older handles do not reach the one after it.
@@ -60,6 +60,16 @@ pub(crate) enum Known {
     Late(SessionKey),
     /// This one, which has ended for this request.
     Ended(SessionKey),
+}
+
+/// What is still to be done about a sign-in where the sessions of an owner are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Done,
+    /// It is stored and has not been counted.
+    Due,
+    /// It was one too many, and is to be taken back.
+    Refused,
 }
 
 /// How far the creation of a session has come.
@@ -104,7 +114,7 @@ impl State {
             destroyed: Vec::new(),
             removes_cookie: false,
             refreshes_cookie: false,
-            is_to_be_counted: false,
+            counting: Counting::Done,
             before_sign_in: None,
             epoch: 0,
             encode_error: None,
@@ -177,7 +187,7 @@ impl State {
 
     /// Whether a save has something to do.
     pub(crate) fn has_unsaved(&self) -> bool {
-        self.has_changes() || !self.destroyed.is_empty() || self.is_to_be_counted
+        self.has_changes() || !self.destroyed.is_empty() || self.counting != Counting::Done
     }
 
     pub(crate) fn has_changes(&self) -> bool {
@@ -217,7 +227,7 @@ impl State {
         self.own.clear();
         self.client = None;
         self.creation = Creation::NotSent(None);
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
         self.before_sign_in = None;
         self.epoch += 1;
     }
@@ -229,7 +239,7 @@ impl State {
             self.session = Known::Ended(key);
         }
         self.record = None;
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
     }
 
     /// Notes a secret that was drawn for the session, before it is sent.
