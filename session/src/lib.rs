@@ -6,6 +6,8 @@ pub mod merge;
 mod record;
 mod store;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
 pub use id::{GenerateError, ParseKeyError, Proof, SessionKey, SessionToken};
