@@ -15,13 +15,13 @@ use crate::{
 /// use session::testing::CountingStore;
 /// use session::{MemoryStore, SessionKey, SessionStore as _};
 ///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = CountingStore::new(MemoryStore::new());
 /// store.load(&SessionKey::from_bytes([7; 16])).await?;
 /// assert_eq!(store.calls().load, 1);
 /// assert_eq!(store.calls().total(), 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })
+/// # Ok::<(), session::StoreError>(())
+/// # }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct CountingStore<S> {

@@ -216,7 +216,9 @@ async fn call<S: SessionStore>(
     };
     let began = history.began();
     let seen = if let Some(change) = modify {
-        let base = Record::new(Timestamp::default(), Timestamp::default());
+        // A base that is out of date for certain.
+        let mut base = record(0);
+        base.revision = Revision::from(0);
         let base = dice.is_multiple_of(2).then_some(&base);
         match store.modify(key, base, &change).await {
             Err(StoreError::Conflict { .. }) => Seen::Present,
