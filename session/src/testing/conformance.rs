@@ -187,9 +187,9 @@ pub async fn all<H: IntoHandles>(fresh: impl AsyncFn() -> H) {
     }
     run!(
         a_record_comes_back_exactly,
+        every_call_sees_the_calls_before_it,
         a_large_record_comes_back,
         a_record_is_under_its_own_key_only,
-        every_call_sees_the_calls_before_it,
         create_never_replaces,
         update_compares_the_revision,
         delete_compares_the_revision,

@@ -184,8 +184,14 @@ pub async fn take_expired_is_limited<S: SessionStore>(stores: &Handles<S>) {
 pub async fn take_expired_spares_what_was_used<S: SessionStore>(stores: &Handles<S>) {
     let check = Check::new("take_expired_spares_what_was_used", stores);
     for polls in 0..16 {
-        for is_touch in [true, false] {
-            let (used, unused) = (key(), key());
+        // The session that is used comes first in the order of keys, or second.
+        for (is_touch, is_first) in [(true, true), (true, false), (false, true), (false, false)] {
+            let (one, other) = (key(), key());
+            let (used, unused) = if (one < other) == is_first {
+                (one, other)
+            } else {
+                (other, one)
+            };
             let expired = expiring_at(START.as_millis());
             check.create(&used, &expired).await;
             check.create(&unused, &expired).await;
