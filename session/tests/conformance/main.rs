@@ -10,7 +10,7 @@ mod wrong_stores;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use byte_store::ByteStore;
 use session::MemoryStore;
@@ -87,7 +87,7 @@ fn a_store_that_holds_a_lock_while_it_is_suspended_hangs() {
         let is_woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&is_woken));
         let mut context = Context::from_waker(&waker);
-        while let Poll::Pending = suite.as_mut().poll(&mut context) {
+        while suite.as_mut().poll(&mut context).is_pending() {
             if !is_woken.0.swap(false, Ordering::SeqCst) {
                 return true;
             }

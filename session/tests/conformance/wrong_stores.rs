@@ -283,7 +283,7 @@ struct Shared {
 
 #[derive(Clone)]
 enum Call {
-    Put(SessionKey, Record),
+    Put(SessionKey, Box<Record>),
     Delete(SessionKey),
 }
 
@@ -438,9 +438,12 @@ impl WrongStore {
     async fn hold_lock(&self) {
         if self.is(Mistake::HoldsLockWhileSuspended) {
             let is_locked = &self.shared.is_locked;
-            std::future::poll_fn(|_| match is_locked.swap(true, Ordering::SeqCst) {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+            std::future::poll_fn(|_| {
+                if is_locked.swap(true, Ordering::SeqCst) {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
             })
             .await;
             let _unlock = Unlock(is_locked);
@@ -555,7 +558,7 @@ impl SessionStore for WrongStore {
         lock(&self.cache).remove(key);
         lock(&self.shared.first).insert(*key, record.clone());
         lock(&self.shared.deleted).remove(key);
-        self.queue(Call::Put(*key, record.clone())).await;
+        self.queue(Call::Put(*key, Box::new(record.clone()))).await;
         let outcome = match self.mistake {
             Mistake::CreateReplaces => {
                 self.put(key, record);
@@ -591,7 +594,7 @@ impl SessionStore for WrongStore {
         let (key, record) = (&self.key(key), &self.kept(record)?);
         self.hold_lock().await;
         lock(&self.cache).remove(key);
-        self.queue(Call::Put(*key, record.clone())).await;
+        self.queue(Call::Put(*key, Box::new(record.clone()))).await;
         let stored = self
             .stored(key)
             .unwrap_or_default()
