@@ -6,6 +6,7 @@
 )]
 
 mod byte_store;
+mod thread_store;
 mod wrong_stores;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::task::{Context, Wake, Waker};
 use byte_store::ByteStore;
 use session::MemoryStore;
 use session::testing::{CountingStore, conformance};
+use thread_store::ThreadStore;
 use wrong_stores::{MISTAKES, Mistake, WrongStore};
 
 #[tokio::test]
@@ -37,6 +39,16 @@ async fn a_store_of_five_methods_passes() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_store_with_a_thread_of_its_own_passes() {
+    conformance::all(async || {
+        let store = ByteStore::new(false);
+        let first = ThreadStore::new(store.clone());
+        store.handles(first.clone(), first)
+    })
+    .await;
 }
 
 #[test]
