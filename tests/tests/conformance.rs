@@ -1,4 +1,5 @@
-//! Every store passes one public suite. That the suite notices wrong stores is tested in `session/tests/conformance`.
+//! Every store passes one public suite. That the suite notices wrong stores is tested in
+//! `session/tests/conformance`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! The conformance suite passes right stores, and fails each wrong one by the behaviour that is about its mistake.
+//! The conformance suite passes right stores, and fails each wrong one by the behaviour that is about its
+//! mistake.
 #![cfg(feature = "testing")]
 #![expect(
     clippy::expect_used,

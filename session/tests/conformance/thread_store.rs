@@ -13,8 +13,8 @@ use session::{
 
 use crate::byte_store::ByteStore;
 
-/// Hands each call to one thread. A call whose future is dropped is still carried out: before every later one, because
-/// the thread takes them in the order in which they were begun.
+/// Hands each call to one thread. A call whose future is dropped is still carried out: before every later
+/// one, because the thread takes them in the order in which they were begun.
 #[derive(Clone)]
 pub(crate) struct ThreadStore(Sender<Call>);
 

@@ -227,8 +227,8 @@ pub async fn take_expired_spares_what_was_used<S: SessionStore>(stores: &Handles
             match taken.get(&used) {
                 Some(record) => {
                     check.stored(&used, None, "what is given is removed").await;
-                    // A touch moves no revision. So a sweep that compares revisions can miss a touch in its midst,
-                    // but none that came before it.
+                    // A touch moves no revision. So a sweep that compares revisions
+                    // can miss a touch in its midst, but none that came before it.
                     let is_untouched = outcome == UpdateOutcome::Missing || is_touch && polls > 0;
                     check.is(is_untouched, "what was used is not removed");
                     check.is(
