@@ -23,6 +23,12 @@ use wrong_stores::{MISTAKES, Mistake, WrongStore};
 #[tokio::test]
 async fn the_memory_store_passes() {
     conformance::all(async || MemoryStore::new()).await;
+    // As a pair of handles too.
+    conformance::all(async || {
+        let store = MemoryStore::new();
+        (store.clone(), store)
+    })
+    .await;
 }
 
 #[tokio::test]
