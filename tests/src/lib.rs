@@ -1,7 +1,6 @@
 //! What the whole-library tests share: a probe application on real sockets, a client that sends
 //! exactly the bytes it is told to, and a look at stores and logs.
 
-pub mod bad_stores;
 pub mod client;
 pub mod crash;
 pub mod events;
@@ -19,6 +18,8 @@ mod documents {
     pub struct Readme;
     #[doc = include_str!("../../docs/fields.md")]
     pub struct Fields;
+    #[doc = include_str!("../../docs/custom-store.md")]
+    pub struct CustomStore;
     #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
     pub struct ComingFromWerkzeug;
 }
