@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{GenericParam, Generics, Path, WhereClause, parse_quote};
 
-use crate::model::{Field, Model, Settle, Stored, Timed};
+use crate::model::{Field, Model, Resolve, Stored, Timed};
 
 /// As `quote!`, but local names are out of reach of the user's expressions among them.
 macro_rules! quote {
@@ -307,14 +307,14 @@ fn session_data(model: &Model) -> TokenStream {
             const FIELDS: &'static [#private::Field] = &[#(#fields),*];
             #version
 
-            fn fork(reader: &mut #private::Reader<'_>) -> Self {
+            fn decode(reader: &mut #private::Reader<'_>) -> Self {
                 let #mutable data = #start;
                 #(#starts)*
                 #(#reads)*
                 Self { __session: #private::State::new(data, [#(#times),*], reader) }
             }
 
-            fn overlay(&self, #writer: &mut #private::Writer<'_>) {
+            fn encode_changes(&self, #writer: &mut #private::Writer<'_>) {
                 #data
                 #(#writes)*
             }
@@ -349,9 +349,9 @@ fn descriptor(model: &Model, field: &Field, stored: &Stored) -> TokenStream {
     });
     let group = stored.group.as_ref().map(|group| quote!(.group(#group)));
     let on_conflict = match &stored.on_conflict {
-        Settle::LaterWins => None,
-        Settle::Reject => Some(quote!(.reject())),
-        Settle::Merge(function) => {
+        Resolve::LastWriteWins => None,
+        Resolve::Reject => Some(quote!(.reject())),
+        Resolve::Merge(function) => {
             let merge = merge(model, field, stored, function);
             Some(quote!(.merge(#merge)))
         }
@@ -377,10 +377,10 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
         let merge: fn(&#ty, #ty, #ty) -> #ty = #function;
     };
     quote! {
-        |sides| {
+        |versions| {
             #function
             #private::merge_encoded::<#ty>(
-                sides,
+                versions,
                 || #default,
                 |bytes| #decode,
                 |value, serializer| #serialize,
@@ -436,7 +436,7 @@ fn version(model: &Model) -> Option<TokenStream> {
         .as_ref()
         .map_or_else(String::new, |prefix| format!("{prefix}."));
     let name = format!("{prefix}#version");
-    let migrate = quote_spanned!(at(migrate.span())=> migrate: #migrate);
+    let migrate = quote_spanned!(at(migrate.span())=> function: #migrate);
     Some(quote! {
         const VERSION: ::core::option::Option<&'static #private::Version> =
             ::core::option::Option::Some(&#private::Version {
@@ -449,11 +449,11 @@ fn version(model: &Model) -> Option<TokenStream> {
 }
 
 fn write(field: &Field, stored: &Stored) -> TokenStream {
-    let index = stored.is_index.then(|| {
+    let owner = stored.is_owner.then(|| {
         let name = &field.name;
         let bit = Literal::usize_unsuffixed(stored.bit);
         quote_spanned! {at(field.ty.span())=>
-            writer.index(&Self::FIELDS[#bit], &data.#name);
+            writer.owner(&Self::FIELDS[#bit], &data.#name);
         }
     });
     let name = &field.name;
@@ -471,7 +471,7 @@ fn write(field: &Field, stored: &Stored) -> TokenStream {
     quote! {
         if self.__session.is_marked(#bit) {
             #write
-            #index
+            #owner
         }
     }
 }

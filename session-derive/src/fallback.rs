@@ -75,11 +75,11 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
 
             const FIELDS: &'static [#private::Field] = &[];
 
-            fn fork(_: &mut #private::Reader<'_>) -> Self {
+            fn decode(_: &mut #private::Reader<'_>) -> Self {
                 ::core::unimplemented!()
             }
 
-            fn overlay(&self, _: &mut #private::Writer<'_>) {}
+            fn encode_changes(&self, _: &mut #private::Writer<'_>) {}
 
             fn handle(&self) -> ::core::primitive::u64 {
                 0

@@ -392,7 +392,7 @@ async fn a_struct_and_a_group_reject_as_a_whole() {
     #[session(on_conflict = "reject")]
     struct Strict {
         balance: i64,
-        #[session(on_conflict = "later-wins")]
+        #[session(on_conflict = "last-write-wins")]
         page: String,
         #[session(merge = session::merge::sum)]
         views: u64,

@@ -16,30 +16,30 @@ pub struct Field {
     pub(crate) on_conflict: OnConflict,
 }
 
-/// What a save does about a field that others have changed since it was read.
+/// What a save does with a field that another request changed after this one read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum OnConflict {
-    /// Its own value stands.
-    LaterWins,
-    /// It fails.
+    /// The save writes its own value.
+    LastWriteWins,
+    /// The save fails.
     Reject,
-    /// It puts both together.
+    /// The save writes the result of this function.
     Merge(MergeFunction),
 }
 
-/// Merges the encoded forms of a field. `None` where they cannot be decoded: the later save wins.
+/// Merges the encoded forms of a field. Gives `None` if they cannot be decoded: the last write wins then.
 #[doc(hidden)]
-pub type MergeFunction = fn(Sides<'_>) -> Option<Vec<u8>>;
+pub type MergeFunction = fn(Versions<'_>) -> Option<Vec<u8>>;
 
-/// The three encoded forms of a field that both sides have changed.
+/// The three encoded forms of a field that two requests changed.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
-pub struct Sides<'a> {
-    /// What both began from; `None` when it was not stored.
+pub struct Versions<'a> {
+    /// The value that this request read; `None` if the field was not stored.
     pub base: Option<&'a [u8]>,
-    /// What is to be saved.
-    pub mine: &'a [u8],
-    /// What is stored now; `None` when it is not.
+    /// The value that this request saves.
+    pub ours: &'a [u8],
+    /// The value that is stored now; `None` if the field is not stored.
     pub theirs: Option<&'a [u8]>,
 }
 
@@ -54,7 +54,7 @@ impl Field {
             ttl: None,
             flash: false,
             group: None,
-            on_conflict: OnConflict::LaterWins,
+            on_conflict: OnConflict::LastWriteWins,
         }
     }
 
@@ -109,7 +109,7 @@ impl Field {
 
     /// Whether a save has to know what the field held when it was read.
     pub(crate) fn needs_base(&self) -> bool {
-        self.flash || self.group.is_some() || !matches!(self.on_conflict, OnConflict::LaterWins)
+        self.flash || self.group.is_some() || !matches!(self.on_conflict, OnConflict::LastWriteWins)
     }
 
     /// Whether a save has to know what the field's default is.

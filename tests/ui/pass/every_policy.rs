@@ -11,7 +11,7 @@ use session::{Session, merge};
 #[session(prefix = "shop", on_conflict = "reject")]
 pub struct Visit<T: Ord + Default = u8> {
     /// Who it is.
-    #[session(index)]
+    #[session(owner)]
     pub user: Option<u64>,
     /// Shown once.
     #[session(flash)]
@@ -47,7 +47,7 @@ pub struct Visit<T: Ord + Default = u8> {
     #[session(group = "cart")]
     pub total: u64,
     /// As ever.
-    #[session(on_conflict = "later-wins")]
+    #[session(on_conflict = "last-write-wins")]
     pub page: String,
     /// Old.
     #[deprecated]

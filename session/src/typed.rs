@@ -3,18 +3,18 @@
 
 mod debug;
 mod flash;
-mod index;
 mod merge;
 mod migration;
+mod owner;
 mod read;
 mod state;
 mod write;
 
 pub use debug::{DebugField, FallbackDebug, Redacted};
 pub use flash::FlashValue;
-pub use index::IndexKey;
 pub use merge::merge_encoded;
 pub use migration::{Migration, MigrationError, Version};
+pub use owner::OwnerKey;
 pub use read::{FieldDeserializer, Reader, decode_field, decode_or_migrate};
 pub use state::State;
 pub use write::{EncodeError, FieldSerializer, Writer};
@@ -47,11 +47,11 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
     /// The version of the struct, if it has one.
     const VERSION: Option<&'static Version> = None;
 
-    /// Reads the fields that this type knows; those that are not stored keep their default.
-    fn fork(reader: &mut Reader<'_>) -> Self;
+    /// Decodes the fields that this type knows. A field that is not stored keeps its default.
+    fn decode(reader: &mut Reader<'_>) -> Self;
 
-    /// Writes every changed field.
-    fn overlay(&self, writer: &mut Writer<'_>);
+    /// Encodes every marked field.
+    fn encode_changes(&self, writer: &mut Writer<'_>);
 
     /// The number of the session handle that this was read for.
     fn handle(&self) -> u64;
