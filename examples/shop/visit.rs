@@ -13,7 +13,7 @@ use crate::handlers::Problem;
 #[derive(Debug, Default, Session)]
 pub(crate) struct Visit {
     /// Who is signed in. A change renews the id; their visits can be found by it.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub(crate) user: Option<String>,
 
     /// They have just typed their password, and may change it.

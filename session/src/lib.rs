@@ -10,7 +10,7 @@
 //!
 //! #[derive(Debug, Default, Session)]
 //! struct Visit {
-//!     #[session(rotate, index)]
+//!     #[session(rotate, owner)]
 //!     user: Option<String>,
 //!     #[session(merge = merge::sum)]
 //!     views: u64,
@@ -48,7 +48,6 @@
 #[cfg(feature = "actix-web")]
 mod actix;
 pub mod cookie;
-mod data;
 mod error;
 mod id;
 mod log;
@@ -61,6 +60,7 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod typed;
 
 #[cfg(feature = "actix-web")]
 pub use actix::{
@@ -68,7 +68,6 @@ pub use actix::{
     SessionService,
 };
 pub use cookie::{CookieSettings, SameSite};
-pub use data::{EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData};
 pub use error::SessionError;
 pub use id::{GenerateError, SessionId, StoreKey};
 pub use manager::{SessionManager, SessionManagerBuilder, Snapshot, WhenFull, WhenGone};
@@ -80,6 +79,7 @@ pub use session::Session;
 pub use slot::{CookieChange, OpenSlot, Saved, Slot};
 pub use store::*;
 pub use time::{Clock, SystemClock, Timestamp, days, hours, minutes, seconds};
+pub use typed::{EncodeError, FlashValue, Migration, MigrationError, OwnerKey, SessionData};
 
 #[cfg(feature = "derive")]
 pub use session_derive::Session;
@@ -87,12 +87,12 @@ pub use session_derive::Session;
 /// What the derive's generated code uses. Not part of the public interface: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::data::{
+    pub use crate::record::{Field, MergeFunction, Versions};
+    pub use crate::typed::{
         Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
-        IndexKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
+        OwnerKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
         decode_or_migrate, merge_encoded,
     };
-    pub use crate::record::{Field, MergeFunction, Sides};
     pub use serde::de::DeserializeOwned;
     pub use serde::{Deserialize, Serialize};
 }

@@ -19,9 +19,9 @@ use builder::Policy;
 pub use builder::{SessionManagerBuilder, WhenGone};
 pub use owners::{Snapshot, WhenFull};
 
-use crate::data::SessionData;
 use crate::record::Record;
 use crate::slot::{Begun, BoxedFuture, Manage, OpenSlot, Phase, State};
+use crate::typed::SessionData;
 use crate::{
     Clock, CookieChange, CookieSettings, Listing, Session, SessionError, SessionId, SessionStore,
     Slot, StoreError, StoreKey, Timestamp,

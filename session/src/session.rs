@@ -5,9 +5,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::data::{Companion, Reader, SessionData, Version, Writer};
 use crate::record::{Changes, Field, Fields};
 use crate::slot::{OpenSlot, Phase};
+use crate::typed::{Companion, Reader, SessionData, Version, Writer};
 use crate::{
     CookieChange, EncodeError, Saved, SessionError, SessionId, SessionInfo, StoreKey, Timestamp,
 };
@@ -51,12 +51,12 @@ impl<T: SessionData> Session<T> {
     pub fn fork(slot: &OpenSlot) -> Self {
         let (fields, epoch, now) = held_by(slot);
         let (brought_up, migrated) = match T::Tracked::VERSION {
-            Some(version) => version.bring_up(T::Tracked::FIELDS, &fields),
+            Some(version) => version.migrate(T::Tracked::FIELDS, &fields),
             None => (None, Changes::default()),
         };
         let read = brought_up.as_ref().unwrap_or(&fields);
         let number = HANDLES.fetch_add(1, Ordering::Relaxed) + 1;
-        let tracked = T::Tracked::fork(&mut Reader::new(read, now).for_handle(number));
+        let tracked = T::Tracked::decode(&mut Reader::new(read, now).for_handle(number));
         Session {
             tracked,
             base: if need_base(T::Tracked::FIELDS) {
@@ -265,10 +265,10 @@ impl<T: SessionData> Session<T> {
             changes.clear();
         }
         let mut writer = Writer::new(&mut changes, &self.base);
-        self.tracked.overlay(&mut writer);
+        self.tracked.encode_changes(&mut writer);
         writer.finish()?;
-        changes.carry_all(&self.migrated);
-        changes.complete_groups(T::Tracked::FIELDS, &self.base);
+        changes.include_unmodified_from(&self.migrated);
+        changes.include_unmodified_of_groups(T::Tracked::FIELDS, &self.base);
         if self.is_new() || changes.values().any(|(field, _)| field.needs_default()) {
             changes.note_defaults(&self.defaults());
         }
@@ -283,20 +283,20 @@ impl<T: SessionData> Session<T> {
         defaults.changed_mut().copy_from_slice(marks);
         let mut changes = Changes::default();
         // A default that cannot be encoded is none that a value could equal.
-        defaults.overlay(&mut Writer::new(&mut changes, &nothing));
+        defaults.encode_changes(&mut Writer::new(&mut changes, &nothing));
         changes
     }
 
     fn reset(&mut self) {
         self.tracked = self.unstored();
         self.base = Fields::default();
-        self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::unstored);
+        self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::initial);
     }
 
     /// The data of a session in which nothing is stored.
     fn unstored(&self) -> T::Tracked {
         let now = self.slot.manager().now();
-        T::Tracked::fork(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
+        T::Tracked::decode(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
     }
 
     fn is_marked(&self) -> bool {
@@ -400,7 +400,7 @@ fn lay_over(slot: &OpenSlot, epoch: u32, changes: Changes, is_worth_storing: boo
     let mut state = slot.state();
     if state.epoch == epoch {
         state.pending.is_worth_storing |= is_worth_storing;
-        state.pending.changes.overlay(changes);
+        state.pending.changes.absorb(changes);
     } else {
         tracing::debug!(
             event = "write_after_destroy",

@@ -10,8 +10,8 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
 use super::{Current, response};
-use crate::data::SessionData;
 use crate::log::chain;
+use crate::typed::SessionData;
 use crate::{Session, SessionError};
 
 /// Opens the visitor's session at the first extraction in a request. Further extractions, of this

@@ -9,7 +9,7 @@ use actix_web::dev::Payload;
 use actix_web::{Error, FromRequest, HttpRequest};
 
 use crate::Session;
-use crate::data::SessionData;
+use crate::typed::SessionData;
 
 /// What a handler needs of the session, to be asked for by [`Require`].
 pub trait Requirement: 'static {

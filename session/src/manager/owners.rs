@@ -4,10 +4,10 @@ use std::fmt::{self, Display};
 use std::ops::Deref;
 
 use super::{Inner, SessionManager};
-use crate::data::{Companion as _, Reader, SessionData};
 use crate::log::{chain, correlation};
 use crate::record::Record;
 use crate::store::Listing;
+use crate::typed::{Companion as _, Reader, SessionData};
 use crate::{
     Session, SessionError, SessionHandle, SessionInfo, SessionStore, StoreError, StoreKey, Swapped,
 };
@@ -80,7 +80,7 @@ impl<S: SessionStore> SessionManager<S> {
         let live = record.filter(|record| !self.0.policy.timeouts.is_over(record, now));
         Ok(live.map(|mut record| {
             record.fields.expire(now);
-            Snapshot(T::Tracked::fork(&mut Reader::new(&record.fields, now)))
+            Snapshot(T::Tracked::decode(&mut Reader::new(&record.fields, now)))
         }))
     }
 

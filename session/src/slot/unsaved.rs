@@ -26,7 +26,7 @@ impl Unsaved {
 
     /// Lays `later` over these.
     pub(crate) fn overlay(&mut self, later: Unsaved) {
-        self.changes.overlay(later.changes);
+        self.changes.absorb(later.changes);
         self.is_worth_storing |= later.is_worth_storing;
         self.is_forced |= later.is_forced;
         self.renew |= later.renew;
