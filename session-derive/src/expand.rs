@@ -286,12 +286,13 @@ fn session_data(model: &Model) -> TokenStream {
         .map(|(field, stored)| read(private, field, stored));
     let version = version(model);
     let writes = model.stored().map(|(field, stored)| write(field, stored));
-    let (writer, data) = match model.stored().next() {
+    let (reader, writer, data) = match model.stored().next() {
         Some(_) => (
+            quote!(reader),
             quote!(writer),
             Some(quote!(let data = self.__session.data();)),
         ),
-        None => (quote!(_), None),
+        None => (quote!(_), quote!(_), None),
     };
     quote! {
         #[automatically_derived]
@@ -307,21 +308,16 @@ fn session_data(model: &Model) -> TokenStream {
             const FIELDS: &'static [#private::Field] = &[#(#fields),*];
             #version
 
-            fn decode(reader: &mut #private::Reader<'_>) -> Self {
+            fn decode(#reader: &mut #private::Reader<'_>) -> Self {
                 let #mutable data = #start;
                 #(#starts)*
                 #(#reads)*
-                Self { __session: #private::State::new(data, [#(#times),*], reader) }
+                Self { __session: #private::State::new(data, [#(#times),*]) }
             }
 
             fn encode_changes(&self, #writer: &mut #private::Writer<'_>) {
                 #data
                 #(#writes)*
-            }
-
-            #[inline]
-            fn handle(&self) -> ::core::primitive::u64 {
-                self.__session.handle()
             }
 
             #[inline]

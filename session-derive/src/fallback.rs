@@ -81,10 +81,6 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
 
             fn encode_changes(&self, _: &mut #private::Writer<'_>) {}
 
-            fn handle(&self) -> ::core::primitive::u64 {
-                0
-            }
-
             fn changed(&self) -> &[::core::primitive::u64] {
                 &[]
             }

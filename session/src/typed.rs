@@ -23,8 +23,12 @@ use crate::record::Field;
 
 /// A struct that can be a session: implemented by `#[derive(Session)]`.
 ///
-/// The derive also makes the companion type that [`Session<T>`](struct@crate::Session) derefs to, with the
-/// setters that mark what they change.
+/// The derive also makes the companion type that [`Session<T>`](struct@crate::Session) derefs to. It has
+/// the setters, which mark the fields that they change.
+///
+/// It is a logic error to exchange the companions of two sessions, by [`std::mem::swap`] for instance, as
+/// it is to change a key inside a map. Each session then saves the marks and the values of the other one,
+/// so changes are lost or reach the wrong session. It is not unsafe.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session type",
     label = "this type does not derive `Session`",
@@ -52,9 +56,6 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
 
     /// Encodes every marked field.
     fn encode_changes(&self, writer: &mut Writer<'_>);
-
-    /// The number of the session handle that this was read for.
-    fn handle(&self) -> u64;
 
     /// One bit a field, in the order of [`FIELDS`](Self::FIELDS).
     fn changed(&self) -> &[u64];

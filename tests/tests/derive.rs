@@ -114,7 +114,7 @@ struct New {
     added: Option<String>,
 }
 
-/// Promise 5: an old and a new build take turns on one session; nobody loses a field.
+/// An old and a new build take turns on one session, and no field is lost.
 #[tokio::test]
 async fn a_rolling_deploy_loses_nothing() {
     let (sessions, store) = sessions();
@@ -160,7 +160,7 @@ struct Words {
     name: String,
 }
 
-/// SR-6 [gate]: a field that this build cannot decode reads as its default, is warned of by its name
+/// A field that this build cannot decode reads as its default, is warned of by its name
 /// alone, and keeps its bytes until it is set.
 #[tokio::test]
 async fn an_undecodable_field_keeps_its_bytes_until_it_is_set() {
@@ -247,40 +247,4 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
     let id = session.id();
     let again: Session<Stubborn> = sessions.get(Some(id.as_str())).await.expect("a session");
     assert_eq!(again.good, 7);
-}
-
-/// The companions of two sessions can be exchanged, past the setters. Every field of both is set then.
-#[tokio::test]
-async fn exchanged_data_is_saved_like_data_that_was_set() {
-    #[derive(Debug, Default, Session)]
-    struct Visit {
-        name: String,
-        count: u64,
-        #[session(ttl = "10m")]
-        code: Option<u32>,
-    }
-    let (sessions, _) = sessions();
-    let mut ids = Vec::new();
-    for name in ["a", "b"] {
-        let mut session = sessions.create::<Visit>().expect("an id");
-        session.set_name(String::from(name));
-        session.set_count(u64::try_from(name.len()).expect("small"));
-        session.set_code((name == "a").then_some(7));
-        session.save().await.expect("saved");
-        ids.push(session.id());
-    }
-    let open = async |id: &session::SessionId| {
-        let session = sessions.get::<Visit>(Some(id.as_str())).await;
-        session.expect("opened")
-    };
-    let (mut a, mut b) = (open(&ids[0]).await, open(&ids[1]).await);
-    assert!(!a.is_modified());
-    std::mem::swap(&mut *a, &mut *b);
-    assert!(a.is_modified() && b.is_modified());
-    a.save().await.expect("saved");
-    b.save().await.expect("saved");
-    assert!(!a.is_modified());
-    let (a, b) = (open(&ids[0]).await, open(&ids[1]).await);
-    assert_eq!((a.name.as_str(), a.code), ("b", None));
-    assert_eq!((b.name.as_str(), b.code), ("a", Some(7)));
 }

@@ -233,7 +233,7 @@ fn a_rejected_change_is_a_409() {
     }
 }
 
-/// LC-10: an owner's sessions are found and ended, each, all, and all but this one; nobody else's.
+/// An owner's sessions are found and ended, each, all, and all but this one; nobody else's.
 #[test]
 fn sessions_are_found_and_ended_by_their_owner() {
     for (probe, _kept) in probes() {
@@ -292,7 +292,7 @@ fn sessions_are_found_and_ended_by_their_owner() {
     }
 }
 
-/// LC-10, C10: fifty requests in flight, some of which renew the id, and none of the sessions is left
+/// Fifty requests in flight, some of which renew the id, and none of the sessions is left
 /// when all of them are revoked.
 #[test]
 fn nothing_in_flight_survives_a_revocation() {
@@ -462,7 +462,7 @@ fn a_flash_outlives_a_restart_only_until_it_is_taken() {
     assert_eq!(Client::holding(third.address, &id).get("/take").text(), "-");
 }
 
-/// LC-1, LC-2: any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
+/// Any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
 /// several in one request renew it once; the same value again does not.
 #[actix_web::test]
 async fn any_change_of_a_rotate_field_renews_the_id_once() {
