@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::record::{Changes, Field, Fields};
@@ -38,12 +37,7 @@ pub struct Session<T: SessionData> {
     slot: OpenSlot,
     epoch: u32,
     is_cleared: bool,
-    /// What tells `tracked` from that of any other handle.
-    number: u64,
 }
-
-/// How many handles there have been.
-static HANDLES: AtomicU64 = AtomicU64::new(0);
 
 impl<T: SessionData> Session<T> {
     /// A fork of what `slot` holds.
@@ -55,8 +49,7 @@ impl<T: SessionData> Session<T> {
             None => (None, Changes::default()),
         };
         let read = brought_up.as_ref().unwrap_or(&fields);
-        let number = HANDLES.fetch_add(1, Ordering::Relaxed) + 1;
-        let tracked = T::Tracked::decode(&mut Reader::new(read, now).for_handle(number));
+        let tracked = T::Tracked::decode(&mut Reader::new(read, now));
         Session {
             tracked,
             base: if need_base(T::Tracked::FIELDS) {
@@ -68,7 +61,6 @@ impl<T: SessionData> Session<T> {
             slot: slot.clone(),
             epoch,
             is_cleared: false,
-            number,
         }
     }
 
@@ -81,7 +73,6 @@ impl<T: SessionData> Session<T> {
     pub fn refresh(&mut self) {
         unmark(self.tracked.changed_mut());
         self.is_cleared = false;
-        self.number = self.tracked.handle();
         *self = Session::fork(&self.slot);
     }
 
@@ -243,7 +234,6 @@ impl<T: SessionData> Session<T> {
 
     /// Lays what has changed over the slot and begins anew; changes that cannot be encoded stay.
     fn overlay(&mut self) -> Result<(), EncodeError> {
-        self.adopt();
         if !self.is_marked() {
             return Ok(());
         }
@@ -296,26 +286,11 @@ impl<T: SessionData> Session<T> {
     /// The data of a session in which nothing is stored.
     fn unstored(&self) -> T::Tracked {
         let now = self.slot.manager().now();
-        T::Tracked::decode(&mut Reader::new(&Fields::default(), now).for_handle(self.number))
+        T::Tracked::decode(&mut Reader::new(&Fields::default(), now))
     }
 
     fn is_marked(&self) -> bool {
-        self.is_cleared || self.is_exchanged() || has_marks(self.tracked.changed())
-    }
-
-    /// Whether the data is another handle's: by `mem::swap`, the one way past the setters.
-    fn is_exchanged(&self) -> bool {
-        self.tracked.handle() != self.number
-    }
-
-    /// Marks every field when the data is another handle's: all of them have been set.
-    fn adopt(&mut self) {
-        if self.is_exchanged() {
-            self.number = self.tracked.handle();
-            for index in 0..T::Tracked::FIELDS.len() {
-                self.mark(index);
-            }
-        }
+        self.is_cleared || has_marks(self.tracked.changed())
     }
 
     fn mark(&mut self, index: usize) {
@@ -345,7 +320,6 @@ impl<T: SessionData> Drop for Session<T> {
         if !self.is_marked() || std::thread::panicking() {
             return;
         }
-        self.adopt();
         if self.slot.state().phase == Phase::BeforeHead {
             if let Err(error) = self.overlay() {
                 note_encode_error(&self.slot, error);
