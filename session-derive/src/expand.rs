@@ -42,12 +42,7 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
     let parameters = &generics.params;
     let words = Literal::usize_unsuffixed(model.stored().count().div_ceil(64));
     let timed = Literal::usize_unsuffixed(model.timed().count());
-    let doc = format!(
-        "What a `Session<{}>` derefs to: the [`{}`] itself, to be read, and the methods that change \
-         its fields and mark what they change.",
-        name.unraw(),
-        name.unraw(),
-    );
+    let doc = companion_doc(model);
     quote! {
         #[doc = #doc]
         #visibility struct #companion<#parameters> #where_clause {
@@ -56,7 +51,40 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
     }
 }
 
-/// `set_<field>` and `<field>_mut`.
+/// What a user needs to know to change a field, told with the struct's own names.
+fn companion_doc(model: &Model) -> String {
+    let name = model.name.unraw();
+    let intro = format!(
+        "The fields of a [`{name}`] in a session, to be read, and the methods that change them.\n\n\
+         A `Session<{name}>` derefs to this type, and this type derefs to the `{name}`."
+    );
+    let Some(field) = model.fields.first() else {
+        return intro;
+    };
+    let Field {
+        setter,
+        mutator,
+        updater,
+        ..
+    } = field;
+    let field = field.name.unraw();
+    format!(
+        "{intro} So a field is read as `session.{field}`. A field is changed by one of its methods, \
+         which marks it as changed:\n\n\
+         - `session.{setter}(value)` replaces the value.\n\
+         - `session.{mutator}()` gives `&mut` to the value.\n\
+         - `session.{updater}(|{field}| …)` calls a closure with `&mut` to the value, and gives what \
+         the closure returns.\n\n\
+         Rust borrows the session before it evaluates the arguments of these methods, so \
+         `session.{setter}(session.{field}.clone())` does not compile. Change the value in place, \
+         compute it in a statement of its own, or borrow this type first: \
+         `let fields = &mut *session; fields.{setter}(fields.{field}.clone());` compiles.\n\n\
+         It is a logic error to exchange two values of this type, by `std::mem::swap` for instance: \
+         changes are lost or reach the wrong session."
+    )
+}
+
+/// The methods of every field.
 fn accessors(model: &Model) -> TokenStream {
     let companion = &model.companion;
     let (parameters, arguments, where_clause) = model.generics.split_for_impl();
@@ -79,19 +107,22 @@ fn accessors_of(model: &Model, field: &Field) -> TokenStream {
         deprecated,
         setter,
         mutator,
+        updater,
         ..
     } = field;
     let plain = name.unraw();
     let then = match &field.stored {
         None => "It is never stored.",
         Some(stored) if stored.rotates => {
-            "Marks it as changed; a change renews the session's id at the save."
+            "Marks it as changed. A change renews the session at the save."
         }
         Some(_) => "Marks it as changed.",
     };
     let paragraph = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
     let set_doc = format!("Sets `{plain}`. {then}");
-    let mut_doc = format!("Gives `{plain}` to be changed. {then}");
+    let mut_doc = format!("Gives `&mut` to `{plain}`. {then}");
+    let update_doc =
+        format!("Calls `change` with `&mut` to `{plain}`, and gives what `change` returns. {then}");
     let data = match &field.stored {
         Some(stored) => {
             let bit = Literal::usize_unsuffixed(stored.bit);
@@ -117,6 +148,18 @@ fn accessors_of(model: &Model, field: &Field) -> TokenStream {
         #[inline]
         #visibility fn #mutator(&mut self) -> &mut #ty {
             &mut #data.#name
+        }
+
+        #(#docs)*
+        #paragraph
+        #[doc = #update_doc]
+        #deprecated
+        #[inline]
+        #visibility fn #updater<ClosureOutput>(
+            &mut self,
+            change: impl ::core::ops::FnOnce(&mut #ty) -> ClosureOutput,
+        ) -> ClosureOutput {
+            change(&mut #data.#name)
         }
 
         #taker

@@ -103,6 +103,11 @@ fn accessors(fields: &[Field]) -> Vec<TokenStream> {
                 quote!((&mut self, value: #ty))
             } else if *method == field.mutator {
                 quote!((&mut self) -> &mut #ty)
+            } else if *method == field.updater {
+                quote!(<ClosureOutput>(
+                    &mut self,
+                    change: impl ::core::ops::FnOnce(&mut #ty) -> ClosureOutput,
+                ) -> ClosureOutput)
             } else if Some(method) == field.taker.as_ref() {
                 quote!((&mut self) -> #ty)
             } else {

@@ -38,6 +38,7 @@ pub(crate) struct Field {
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) setter: Ident,
     pub(crate) mutator: Ident,
+    pub(crate) updater: Ident,
     /// Takes the value of a flash field.
     pub(crate) taker: Option<Ident>,
     pub(crate) starts_from: Option<Expr>,
@@ -234,6 +235,7 @@ impl Field {
         Some(Field {
             setter: format_ident!("set_{plain}", span = name.span()),
             mutator: format_ident!("{plain}_mut", span = name.span()),
+            updater: format_ident!("update_{plain}", span = name.span()),
             taker: (attributes.flash.is_some())
                 .then(|| format_ident!("take_{plain}", span = name.span())),
             name,
@@ -258,7 +260,7 @@ impl Field {
             .stored
             .as_ref()
             .and_then(|stored| stored.timed.as_ref());
-        [&self.setter, &self.mutator]
+        [&self.setter, &self.mutator, &self.updater]
             .into_iter()
             .chain(&self.taker)
             .chain(timed.map(|timed| &timed.accessor))

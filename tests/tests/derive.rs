@@ -248,3 +248,16 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
     let again: Session<Stubborn> = sessions.get(Some(id.as_str())).await.expect("a session");
     assert_eq!(again.good, 7);
 }
+
+/// `update_<field>` marks the field, and gives what the closure returns.
+#[tokio::test]
+async fn an_update_marks_its_field_and_gives_what_the_closure_returns() {
+    let (sessions, store) = sessions();
+    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    assert_eq!(session.update_request(|request| *request + 1), 1);
+    assert!(!session.is_modified(), "a skipped field is never stored");
+    let before = session.update_user(|user| user.replace(String::from("ada")));
+    assert_eq!((before, session.user.as_deref()), (None, Some("ada")));
+    sessions.save(&mut session).await.expect("saved");
+    assert_eq!(names(&stored(&store, &session).await), ["shop.account"]);
+}
