@@ -7,6 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{GenericParam, Generics, Path, WhereClause, parse_quote};
 
 use crate::model::{Field, Model, Resolve, Stored, Timed};
+use crate::order;
 
 /// As `quote!`, but local names are out of reach of the user's expressions among them.
 macro_rules! quote {
@@ -395,7 +396,63 @@ fn descriptor(model: &Model, field: &Field, stored: &Stored) -> TokenStream {
             Some(quote!(.merge(#merge)))
         }
     };
-    quote!(#private::Field::new(#name) #aliases #rotate #flash #ttl #group #on_conflict)
+    let equal = equal(private, field, stored);
+    quote!(#private::Field::new(#name) #aliases #rotate #flash #ttl #group #on_conflict #equal)
+}
+
+/// How encoded forms of the field are compared, if equal values can differ in their bytes.
+fn equal(private: &Path, field: &Field, stored: &Stored) -> Option<TokenStream> {
+    let is_migrated = stored.migrate.is_some();
+    if !is_migrated && order::is_ordered(&field.ty) {
+        return None;
+    }
+    let ty = &field.ty;
+    // Without `PartialEq`, every mutable borrow of such a field would count as a change.
+    let demand = order::is_unordered(ty)
+        .then(|| quote_spanned!(at(ty.span())=> let _ = <#ty as ::core::cmp::PartialEq>::eq;));
+    if !is_migrated && stored.with.is_none() {
+        return Some(quote! {
+            .equal(|one, other| {
+                #[allow(unused_imports)]
+                use #private::FallbackEqualEncoded as _;
+                #demand
+                (&#private::EqualEncoded::<#ty>::new()).equal(one, other)
+            })
+        });
+    }
+    let decode = decode(private, field, stored);
+    let (function, serialize) = if is_migrated {
+        let serialize = serialize(private, field, stored);
+        (
+            quote!(equal_migrated),
+            Some(quote!(|value, serializer| #serialize,)),
+        )
+    } else {
+        (quote!(equal_encoded), None)
+    };
+    Some(quote! {
+        .equal(|one, other| {
+            #[allow(unused_imports)]
+            use #private::FallbackEqual as _;
+            #demand
+            #private::#function::<#ty>(
+                one,
+                other,
+                |bytes| #decode,
+                #serialize
+                |one, other| (&#private::EqualValues::<#ty>(one, other)).equal(),
+            )
+        })
+    })
+}
+
+/// Writes `value` of the field to `serializer`.
+fn serialize(private: &Path, field: &Field, stored: &Stored) -> TokenStream {
+    let ty = &field.ty;
+    match &stored.with {
+        None => quote!(<#ty as #private::Serialize>::serialize(value, serializer)),
+        Some(with) => quote!(#with::serialize(value, serializer)),
+    }
 }
 
 /// The field's merge function, of encoded values.
@@ -408,10 +465,7 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
         None => quote!(<#struct_name #arguments as ::core::default::Default>::default().#name),
     };
     let decode = decode(private, field, stored);
-    let serialize = match &stored.with {
-        None => quote!(<#ty as #private::Serialize>::serialize(value, serializer)),
-        Some(with) => quote!(#with::serialize(value, serializer)),
-    };
+    let serialize = serialize(private, field, stored);
     let function = quote_spanned! {at(function.span())=>
         let merge: fn(&#ty, #ty, #ty) -> #ty = #function;
     };
@@ -536,6 +590,12 @@ fn storable(model: &Model) -> Option<WhereClause> {
             clause
                 .predicates
                 .push(parse_quote!(#ty: #private::Serialize + #private::DeserializeOwned));
+        }
+        if order::is_unordered(&field.ty) && mentions_parameter(&model.generics, field) {
+            let ty = &field.ty;
+            clause
+                .predicates
+                .push(parse_quote!(#ty: ::core::cmp::PartialEq));
         }
     }
     generics.where_clause

@@ -10,6 +10,7 @@ mod context;
 mod expand;
 mod fallback;
 mod model;
+mod order;
 mod parse;
 
 use proc_macro::TokenStream;

@@ -2,6 +2,7 @@
 //! Not for use by hand: everything here but [`SessionData`] is reached through `__private`.
 
 mod debug;
+mod equal;
 mod flash;
 mod merge;
 mod migration;
@@ -11,6 +12,9 @@ mod state;
 mod write;
 
 pub use debug::{DebugField, FallbackDebug, Redacted};
+pub use equal::{
+    EqualEncoded, EqualValues, FallbackEqual, FallbackEqualEncoded, equal_encoded, equal_migrated,
+};
 pub use flash::FlashValue;
 pub use merge::merge_encoded;
 pub use migration::{Migration, MigrationError, Version};

@@ -109,7 +109,11 @@ impl Changes {
     pub(crate) fn note_defaults(&mut self, defaults: &Changes) {
         for (name, change) in &mut self.fields {
             let default = defaults.fields.get(name);
-            change.is_default = default.is_some_and(|default| default.value == change.value);
+            change.is_default = default.is_some_and(|default| {
+                change
+                    .field
+                    .is_same(default.value.as_deref(), change.value.as_deref())
+            });
         }
     }
 
@@ -261,7 +265,9 @@ impl FieldChange {
     fn resolve(&self, theirs: Option<&[u8]>) -> Resolved {
         let ours = || Resolved::Value(self.value.clone());
         let is_migrated = !self.is_set && self.field.group.is_none();
-        if theirs == self.base.as_deref() || !(is_migrated || self.field.needs_base()) {
+        if !(is_migrated || self.field.needs_base())
+            || self.field.is_same(theirs, self.base.as_deref())
+        {
             return ours();
         }
         if is_migrated {
@@ -295,9 +301,10 @@ impl FieldChange {
             return true;
         }
         if self.field.needs_base() {
-            return value != self.base.as_deref();
+            return !self.field.is_same(value, self.base.as_deref());
         }
-        self.field.names().any(|name| base.get(name) != value)
+        let mut names = self.field.names();
+        names.any(|name| !self.field.is_same(base.get(name), value))
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Field {
     pub(crate) flash: bool,
     pub(crate) group: Option<&'static str>,
     pub(crate) on_conflict: OnConflict,
+    pub(crate) equal: Option<EqualFunction>,
 }
 
 /// What a save does with a field that another request changed after this one read it.
@@ -30,6 +31,9 @@ pub(crate) enum OnConflict {
 /// Merges the encoded forms of a field. Gives `None` if they cannot be decoded: the last write wins then.
 #[doc(hidden)]
 pub type MergeFunction = fn(Versions<'_>) -> Option<Vec<u8>>;
+
+/// Whether two encoded forms of a field, which differ, hold one value.
+pub(crate) type EqualFunction = fn(&[u8], &[u8]) -> bool;
 
 /// The three encoded forms of a field that two requests changed.
 #[doc(hidden)]
@@ -55,6 +59,7 @@ impl Field {
             flash: false,
             group: None,
             on_conflict: OnConflict::LastWriteWins,
+            equal: None,
         }
     }
 
@@ -105,6 +110,22 @@ impl Field {
     pub const fn merge(mut self, function: MergeFunction) -> Self {
         self.on_conflict = OnConflict::Merge(function);
         self
+    }
+
+    /// Different bytes can hold one value: `function` compares them.
+    #[must_use]
+    pub const fn equal(mut self, function: EqualFunction) -> Self {
+        self.equal = Some(function);
+        self
+    }
+
+    /// Whether two stored forms of the field hold one value; `None` is a field that is not stored.
+    pub(crate) fn is_same(&self, one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
+        one == other
+            || match (self.equal, one, other) {
+                (Some(equal), Some(one), Some(other)) => equal(one, other),
+                _ => false,
+            }
     }
 
     /// Whether a save has to know what the field held when it was read.

@@ -15,6 +15,8 @@
 )]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery)]
 
+use std::collections::{HashMap, HashSet};
+
 use session::Session;
 
 /// A visit.
@@ -34,6 +36,46 @@ pub struct Visit {
     /// Not used any more.
     #[deprecated(note = "use `cart`")]
     pub basket: Vec<u32>,
+    /// Told apart by value.
+    pub rights: HashMap<String, u32>,
+    /// Told apart by value, once migrated.
+    #[session(migrate = from_list)]
+    pub(crate) seen: HashSet<u32>,
+    /// Told apart by value, where that can be.
+    pub theme: Theme,
+    /// Stored by a module.
+    #[session(with = stored)]
+    pub flags: HashSet<bool>,
+    /// Merged.
+    #[session(merge = session::merge::sum, default = 1)]
+    pub views: u64,
+}
+
+/// A theme.
+#[derive(Debug, Default, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Theme(u8);
+
+fn from_list(list: Vec<u32>) -> HashSet<u32> {
+    list.into_iter().collect()
+}
+
+mod stored {
+    use std::collections::HashSet;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &HashSet<bool>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<HashSet<bool>, D::Error> {
+        HashSet::deserialize(deserializer)
+    }
 }
 
 fn main() {
