@@ -89,9 +89,10 @@ pub use session_derive::Session;
 pub mod __private {
     pub use crate::record::{Field, MergeFunction, Versions};
     pub use crate::typed::{
-        Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
-        OwnerKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
-        decode_or_migrate, merge_encoded,
+        Companion, DebugField, EqualEncoded, EqualValues, FallbackDebug, FallbackEqual,
+        FallbackEqualEncoded, FieldDeserializer, FieldSerializer, FlashValue, OwnerKey, Reader,
+        Redacted, SessionData, State, Version, Writer, decode_field, decode_or_migrate,
+        equal_encoded, equal_migrated, merge_encoded,
     };
     pub use serde::de::DeserializeOwned;
     pub use serde::{Deserialize, Serialize};
