@@ -774,3 +774,43 @@ async fn a_partial_eq_that_compares_less_hides_no_change() {
         ("ink", "ink")
     );
 }
+
+/// A field that expires between the read and the save was changed by no other request: a save of it
+/// conflicts with nobody, although the field rejects concurrent changes. A real change still conflicts.
+#[actix_web::test]
+async fn a_field_that_expires_before_the_save_conflicts_with_nobody() {
+    #[derive(Debug, Default, Session)]
+    struct Visit {
+        #[session(ttl = "10m", on_conflict = "reject")]
+        code: Option<u32>,
+        page: String,
+    }
+
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_code(Some(1)))
+        .await;
+    sessions.clock().advance(minutes(9));
+    let mut session = visitor.session::<Visit>().await;
+    assert_eq!(session.code, Some(1));
+    sessions.clock().advance(minutes(2));
+    session.set_code(Some(2));
+    session.save().await.expect("no other request changed it");
+    assert_eq!(visitor.session::<Visit>().await.code, Some(2));
+
+    // The store still holds the expired bytes when the field is read as its default.
+    sessions.clock().advance(minutes(11));
+    let mut session = visitor.session::<Visit>().await;
+    assert_eq!(session.code, None);
+    session.set_code(Some(3));
+    session.save().await.expect("no other request changed it");
+
+    let mut slow = visitor.session::<Visit>().await;
+    let mut fast = visitor.session::<Visit>().await;
+    sessions.clock().advance(minutes(11));
+    fast.set_code(Some(4));
+    fast.save().await.expect("saved");
+    slow.set_code(Some(5));
+    let conflict = slow.save().await.expect_err("another request set it");
+    assert!(matches!(conflict, SessionError::Conflict(conflict) if conflict.field == "code"));
+}

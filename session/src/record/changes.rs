@@ -162,7 +162,7 @@ impl Changes {
         }
     }
 
-    /// Makes these changes to `fields` at the time `now`.
+    /// Makes these changes to `fields` at the time `now`, after removing the fields that have expired.
     ///
     /// # Errors
     ///
@@ -172,6 +172,7 @@ impl Changes {
         if self.cleared {
             fields.clear();
         }
+        fields.expire(now);
         for change in self.fields.values() {
             let field = change.field;
             let value = match change.resolve(fields.stored(field)) {
@@ -275,6 +276,8 @@ impl FieldChange {
             return Resolved::Theirs;
         }
         match (self.field.on_conflict, &self.value) {
+            // The field has expired since this request read it. No request changed it.
+            (OnConflict::Reject, _) if self.field.ttl.is_some() && theirs.is_none() => ours(),
             (OnConflict::Reject, _) => Resolved::Rejected,
             (OnConflict::Merge(function), Some(value)) => {
                 let merged = function(Versions {
@@ -333,6 +336,7 @@ pub struct FieldConflict {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -492,6 +496,34 @@ mod tests {
                 prop_assert!(effective.is_empty());
             }
         }
+    }
+
+    static EXPIRING: Field = Field::new("code").ttl(Duration::from_millis(5)).reject();
+
+    fn set(value: u8, base: Option<&[u8]>) -> Changes {
+        let mut changes = Changes::default();
+        changes.set(&EXPIRING, vec![value], base);
+        changes
+    }
+
+    /// An expired field was changed by no request, whether the stored fields still hold its bytes or not.
+    #[test]
+    fn an_expired_field_conflicts_with_nobody() {
+        let at = Timestamp::from_millis;
+        let stored = record(&BTreeMap::new())
+            .merge(&set(1, None), at(1))
+            .unwrap();
+        // Read before it expired, and saved after; then read after it expired.
+        for base in [Some(&[1][..]), None] {
+            assert!(stored.merge(&set(2, base), at(6)).is_ok());
+            let mut removed = stored.clone();
+            removed.fields.expire(at(6));
+            assert!(removed.merge(&set(2, base), at(6)).is_ok());
+        }
+        // Another request set it again.
+        let again = stored.merge(&set(3, None), at(6)).unwrap();
+        assert!(again.merge(&set(2, Some(&[1])), at(7)).is_err());
+        assert!(stored.merge(&set(2, None), at(5)).is_err());
     }
 
     fn numbers(bytes: Option<&[u8]>) -> i64 {

@@ -59,6 +59,7 @@ fn from_list(list: Vec<u32>) -> HashSet<u32> {
     list.into_iter().collect()
 }
 
+#[allow(clippy::redundant_pub_crate, reason = "`unreachable_pub` demands the opposite")]
 mod stored {
     use std::collections::HashSet;
 
