@@ -30,6 +30,8 @@
 //! }
 //! ```
 
+mod append;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
@@ -70,11 +72,14 @@ pub fn union<S: Set>(base: &S, ours: S, theirs: S) -> S {
     S::apply_difference(theirs, base, ours)
 }
 
-/// Appends to a list what this request has added, and removes what it has removed: for carts, and
-/// for several notices.
+/// Appends to a list the items that this request added, and removes those that it removed: for carts,
+/// and for several notices.
+///
+/// Compares the items by `PartialEq`. If most of a list of hundreds of items was replaced or reordered, an
+/// item that was only moved can count as removed and added again, which keeps the time linear.
 ///
 /// ```
-/// // This request added 3; another one took 1 away.
+/// // This request added 3; another one removed 1.
 /// assert_eq!(session::merge::append(&vec![1, 2], vec![1, 2, 3], vec![2]), [2, 3]);
 /// ```
 #[must_use]
@@ -82,23 +87,8 @@ pub fn union<S: Set>(base: &S, ours: S, theirs: S) -> S {
     clippy::ptr_arg,
     reason = "a merge function takes the field's own type"
 )]
-pub fn append<T: PartialEq>(base: &Vec<T>, ours: Vec<T>, mut theirs: Vec<T>) -> Vec<T> {
-    let mut kept = vec![false; base.len()];
-    let mut added = Vec::new();
-    for item in ours {
-        let same = (0..base.len()).find(|index| !kept[*index] && base[*index] == item);
-        match same {
-            Some(index) => kept[index] = true,
-            None => added.push(item),
-        }
-    }
-    for (item, kept) in base.iter().zip(kept) {
-        if !kept && let Some(index) = theirs.iter().position(|theirs| theirs == item) {
-            theirs.remove(index);
-        }
-    }
-    theirs.extend(added);
-    theirs
+pub fn append<T: PartialEq>(base: &Vec<T>, ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+    append::append(base, ours, theirs)
 }
 
 /// Puts into a map the entries that this request has put, and removes those that it has removed. For
