@@ -38,7 +38,8 @@ mod seconds {
     }
 }
 
-#[derive(Debug, Default, Session)]
+/// Without `Debug`, as a struct with a secret field should be.
+#[derive(Default, Session)]
 #[session(prefix = "shop")]
 struct Visit {
     #[session(rename = "account")]
@@ -77,7 +78,7 @@ async fn attributes_say_how_a_field_is_stored() {
     assert_eq!(again.r#type, 3);
 }
 
-/// `secret`: printed by neither the companion nor the handle.
+/// `secret`: printed by neither the handle, nor the companion, nor the read-only view.
 #[tokio::test]
 async fn a_secret_field_is_never_printed() {
     let (sessions, _) = sessions();
@@ -94,6 +95,19 @@ async fn a_secret_field_is_never_printed() {
         );
         assert!(text.contains("page_size: 20"), "{text}");
     }
+    sessions.save(&mut session).await.expect("saved");
+    let info = sessions.list().next().await.expect("one").expect("listed");
+    let view = sessions
+        .read::<Visit>(&info)
+        .await
+        .expect("read")
+        .expect("there");
+    let text = format!("{view:?}");
+    assert_eq!(view.token.as_deref(), Some("hunter2"));
+    assert!(
+        text.contains("<redacted>") && !text.contains("hunter2"),
+        "{text}"
+    );
 }
 
 /// Before the rename of `basket` to `cart`.

@@ -19,8 +19,9 @@ use std::collections::{HashMap, HashSet};
 
 use session::Session;
 
-/// A visit.
-#[derive(Debug, Default, Session)]
+/// A visit, without `Debug`: one of its fields is secret.
+#[derive(Default, Session)]
+#[allow(missing_debug_implementations, reason = "the session's own `Debug` prints the other fields")]
 pub struct Visit {
     /// Who is signed in.
     #[session(rotate)]
