@@ -10,7 +10,7 @@ use crate::csrf::CsrfToken;
 use crate::handlers::Problem;
 
 /// A visit to the shop.
-#[derive(Debug, Default, Session)]
+#[derive(Default, Session)]
 pub(crate) struct Visit {
     /// Who is signed in. A change renews the id; their visits can be found by it.
     #[session(rotate, owner)]
