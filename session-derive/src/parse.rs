@@ -177,10 +177,37 @@ fn items(attributes: &[Attribute], context: &mut Context) -> Vec<Item> {
 }
 
 fn unknown(word: &Ident, place: &str, known: &str, context: &mut Context) {
-    context.error(
-        word,
-        format_args!("unknown attribute `{word}`: {place} takes {known}"),
-    );
+    let advice = match similar(&word.to_string(), known) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!("{place} takes {known}"),
+    };
+    context.error(word, format_args!("unknown attribute `{word}`: {advice}"));
+}
+
+/// The word of the list of attributes that `typed` was probably meant to be.
+fn similar<'a>(typed: &str, known: &'a str) -> Option<&'a str> {
+    let words = known.split('`').skip(1).step_by(2);
+    words
+        .filter_map(|attribute| attribute.split(' ').next())
+        .map(|word| (distance(typed, word), word))
+        .filter(|(distance, word)| *distance <= 2 && *distance < word.len() / 2)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The Levenshtein distance: how many characters to insert, remove or replace.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (line, a) in one.chars().enumerate() {
+        let mut diagonal = line;
+        row[0] = line + 1;
+        for (column, b) in other.chars().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 fn flag(place: &mut Option<Given<()>>, word: Ident, value: Option<Expr>, context: &mut Context) {
