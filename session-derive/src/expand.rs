@@ -400,6 +400,14 @@ fn descriptor(model: &Model, field: &Field, stored: &Stored) -> TokenStream {
     quote!(#private::Field::new(#name) #aliases #rotate #flash #ttl #group #on_conflict #equal)
 }
 
+/// Whether the path names a function of `session::merge`, as far as its tokens tell.
+fn is_of_the_library(function: &Path) -> bool {
+    let mut segments = function.segments.iter().rev();
+    segments
+        .nth(1)
+        .is_some_and(|module| module.ident == "merge")
+}
+
 /// How encoded forms of the field are compared, if equal values can differ in their bytes.
 fn equal(private: &Path, field: &Field, stored: &Stored) -> Option<TokenStream> {
     let is_migrated = stored.migrate.is_some();
@@ -466,11 +474,21 @@ fn merge(model: &Model, field: &Field, stored: &Stored, function: &Path) -> Toke
     };
     let decode = decode(private, field, stored);
     let serialize = serialize(private, field, stored);
+    let checked = if is_of_the_library(function) {
+        // Has the right form. What it asks of the type is told best where it is named.
+        quote!(#function)
+    } else {
+        quote_spanned! {at(function.span())=>
+            (&#private::MergeOf::<#ty, _>::of(#function)).function()
+        }
+    };
     let function = quote_spanned! {at(function.span())=>
-        let merge: fn(&#ty, #ty, #ty) -> #ty = #function;
+        let merge: #private::Merge<#ty> = #checked;
     };
     quote! {
         |versions| {
+            #[allow(unused_imports)]
+            use #private::WrongMerge as _;
             #function
             #private::merge_encoded::<#ty>(
                 versions,

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::{DeriveInput, GenericParam, parse_quote};
 
-use crate::model::{Field, Model};
+use crate::model::{Field, Model, private_module};
 
 pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream {
     let has_lifetimes = input
@@ -24,7 +24,7 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
         _ => format_ident!("{}Tracked", name.unraw(), span = name.span()),
     };
     let private = model.map_or_else(
-        || parse_quote!(::session::__private),
+        || private_module(&parse_quote!(::session)),
         |model| model.private.clone(),
     );
     let declared = &input.generics.params;

@@ -110,7 +110,7 @@ impl Model {
                 || format_ident!("{}Tracked", input.ident.unraw(), span = input.ident.span()),
                 |companion| companion.value,
             ),
-            private: parse_quote!(#krate::__private),
+            private: private_module(&krate),
             fields,
             prefix: surroundings.prefix,
             version: attributes.version,
@@ -130,6 +130,14 @@ impl Model {
             .iter()
             .filter_map(|field| Some((field, field.stored.as_ref()?)))
     }
+}
+
+/// The module of the `session` crate at `krate` that generated code takes everything from. Its name has the
+/// version, so that a `session` of another version fails loudly.
+pub(crate) fn private_module(krate: &Path) -> Path {
+    let version = env!("CARGO_PKG_VERSION").replace(['.', '-', '+'], "_");
+    let name = format_ident!("__private_{version}");
+    parse_quote!(#krate::#name)
 }
 
 /// What a field has to know of its struct.

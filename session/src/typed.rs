@@ -1,9 +1,10 @@
 //! What the derive macro gives a struct: the way from a record's fields to typed data and back.
-//! Not for use by hand: everything here but [`SessionData`] is reached through `__private`.
+//! Not for use by hand: everything here but [`SessionData`] is reached through [`generated`].
 
 mod debug;
 mod equal;
 mod flash;
+pub(crate) mod generated;
 mod merge;
 mod migration;
 mod owner;
@@ -16,7 +17,7 @@ pub use equal::{
     EqualEncoded, EqualValues, FallbackEqual, FallbackEqualEncoded, equal_encoded, equal_migrated,
 };
 pub use flash::FlashValue;
-pub use merge::merge_encoded;
+pub use merge::{Merge, MergeOf, MergesField, WrongMerge, merge_encoded};
 pub use migration::{Migration, MigrationError, Version};
 pub use owner::OwnerKey;
 pub use read::{FieldDeserializer, Reader, decode_field, decode_or_migrate};
