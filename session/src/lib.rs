@@ -85,15 +85,9 @@ pub use typed::{EncodeError, FlashValue, Migration, MigrationError, OwnerKey, Se
 pub use session_derive::Session;
 
 /// What the derive's generated code uses. Not part of the public interface: it changes without notice.
+///
+/// Its name has the version, so that a derive of another version finds nothing and fails loudly.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::record::{Field, MergeFunction, Versions};
-    pub use crate::typed::{
-        Companion, DebugField, EqualEncoded, EqualValues, FallbackDebug, FallbackEqual,
-        FallbackEqualEncoded, FieldDeserializer, FieldSerializer, FlashValue, OwnerKey, Reader,
-        Redacted, SessionData, State, Version, Writer, decode_field, decode_or_migrate,
-        equal_encoded, equal_migrated, merge_encoded,
-    };
-    pub use serde::de::DeserializeOwned;
-    pub use serde::{Deserialize, Serialize};
+pub mod __private_0_1_0 {
+    pub use crate::typed::generated::*;
 }
