@@ -275,3 +275,48 @@ async fn an_update_marks_its_field_and_gives_what_the_closure_returns() {
     sessions.save(&mut session).await.expect("saved");
     assert_eq!(names(&stored(&store, &session).await), ["shop.account"]);
 }
+
+/// Merging a field with a `default` of its own builds no default of the whole struct.
+#[tokio::test]
+async fn a_merge_needs_the_default_of_its_field_alone() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static BUILT: AtomicUsize = AtomicUsize::new(0);
+
+    #[derive(Session)]
+    struct Costly {
+        page: String,
+        #[session(merge = session::merge::sum, default = 100)]
+        points: u64,
+    }
+
+    impl Default for Costly {
+        fn default() -> Self {
+            BUILT.fetch_add(1, Ordering::Relaxed);
+            Costly {
+                page: String::new(),
+                points: 0,
+            }
+        }
+    }
+
+    let (sessions, _) = sessions();
+    let mut first = sessions.create::<Costly>().expect("an id");
+    first.set_page(String::from("/"));
+    first.save().await.expect("saved");
+    let id = first.id();
+    let open = async || {
+        sessions
+            .get::<Costly>(Some(id.as_str()))
+            .await
+            .expect("read")
+    };
+    let (mut slow, mut fast) = (open().await, open().await);
+    fast.update_points(|points| *points += 5);
+    slow.update_points(|points| *points += 7);
+    fast.save().await.expect("saved");
+    let built = BUILT.load(Ordering::Relaxed);
+    slow.save().await.expect("merged");
+    assert_eq!(BUILT.load(Ordering::Relaxed), built);
+    assert_eq!(open().await.points, 112);
+}
