@@ -38,6 +38,7 @@ pub(crate) struct Field {
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) setter: Ident,
     pub(crate) mutator: Ident,
+    pub(crate) updater: Ident,
     /// Takes the value of a flash field.
     pub(crate) taker: Option<Ident>,
     pub(crate) starts_from: Option<Expr>,
@@ -57,10 +58,10 @@ pub(crate) struct Stored {
     /// From the type that it had before.
     pub(crate) migrate: Option<Path>,
     pub(crate) rotates: bool,
-    pub(crate) is_index: bool,
+    pub(crate) is_owner: bool,
     pub(crate) is_flash: bool,
     pub(crate) timed: Option<Timed>,
-    pub(crate) on_conflict: Settle,
+    pub(crate) on_conflict: Resolve,
     /// With the struct's prefix.
     pub(crate) group: Option<String>,
 }
@@ -74,9 +75,9 @@ pub(crate) struct Timed {
     pub(crate) accessor: Ident,
 }
 
-/// What happens when others have changed the field since it was read.
-pub(crate) enum Settle {
-    LaterWins,
+/// What a save does with a field that another request changed after this one read it.
+pub(crate) enum Resolve {
+    LastWriteWins,
     Reject,
     Merge(Path),
 }
@@ -109,7 +110,7 @@ impl Model {
                 || format_ident!("{}Tracked", input.ident.unraw(), span = input.ident.span()),
                 |companion| companion.value,
             ),
-            private: parse_quote!(#krate::__private),
+            private: private_module(&krate),
             fields,
             prefix: surroundings.prefix,
             version: attributes.version,
@@ -129,6 +130,14 @@ impl Model {
             .iter()
             .filter_map(|field| Some((field, field.stored.as_ref()?)))
     }
+}
+
+/// The module of the `session` crate at `krate` that generated code takes everything from. Its name has the
+/// version, so that a `session` of another version fails loudly.
+pub(crate) fn private_module(krate: &Path) -> Path {
+    let version = env!("CARGO_PKG_VERSION").replace(['.', '-', '+'], "_");
+    let name = format_ident!("__private_{version}");
+    parse_quote!(#krate::#name)
 }
 
 /// What a field has to know of its struct.
@@ -172,21 +181,21 @@ impl Stored {
                 .as_ref()
                 .map(|migrate| migrate.value.clone()),
             // Whose session it is decides what it may do.
-            rotates: attributes.rotate.is_some() || attributes.index.is_some(),
-            is_index: attributes.index.is_some(),
+            rotates: attributes.rotate.is_some() || attributes.owner.is_some(),
+            is_owner: attributes.owner.is_some(),
             is_flash: attributes.flash.is_some(),
             timed,
-            on_conflict: settle(attributes, surroundings.on_conflict),
+            on_conflict: resolve(attributes, surroundings.on_conflict),
             group: group.map(|group| surroundings.prefixed(group)),
         }
     }
 }
 
-/// A group fails as a whole, so what one of its fields says is said for all of them.
+/// A group is rejected as a whole, so one rejecting field makes the whole group reject.
 fn reject_whole_groups(fields: &mut [Field]) {
     let stored = || fields.iter().filter_map(|field| field.stored.as_ref());
     let rejecting: Vec<String> = stored()
-        .filter(|stored| matches!(stored.on_conflict, Settle::Reject))
+        .filter(|stored| matches!(stored.on_conflict, Resolve::Reject))
         .filter_map(|stored| stored.group.clone())
         .collect();
     for stored in fields.iter_mut().filter_map(|field| field.stored.as_mut()) {
@@ -195,7 +204,7 @@ fn reject_whole_groups(fields: &mut [Field]) {
             .as_ref()
             .is_some_and(|group| rejecting.contains(group))
         {
-            stored.on_conflict = Settle::Reject;
+            stored.on_conflict = Resolve::Reject;
         }
     }
 }
@@ -206,16 +215,16 @@ fn next(count: &mut usize) -> usize {
     number
 }
 
-/// What the field says, or else what its struct says; a flash is settled by being taken.
-fn settle(attributes: &FieldAttributes, of_struct: Option<OnConflict>) -> Settle {
+/// The field's own policy, or else the struct's. The struct's does not apply to a flash: taking it resolves it.
+fn resolve(attributes: &FieldAttributes, of_struct: Option<OnConflict>) -> Resolve {
     if let Some(merge) = &attributes.merge {
-        return Settle::Merge(merge.value.clone());
+        return Resolve::Merge(merge.value.clone());
     }
     let of_struct = of_struct.filter(|_| attributes.flash.is_none());
     let of_field = attributes.on_conflict.as_ref().map(|given| given.value);
     match of_field.or(of_struct) {
-        Some(OnConflict::Reject) => Settle::Reject,
-        Some(OnConflict::LaterWins) | None => Settle::LaterWins,
+        Some(OnConflict::Reject) => Resolve::Reject,
+        Some(OnConflict::LastWriteWins) | None => Resolve::LastWriteWins,
     }
 }
 
@@ -234,6 +243,7 @@ impl Field {
         Some(Field {
             setter: format_ident!("set_{plain}", span = name.span()),
             mutator: format_ident!("{plain}_mut", span = name.span()),
+            updater: format_ident!("update_{plain}", span = name.span()),
             taker: (attributes.flash.is_some())
                 .then(|| format_ident!("take_{plain}", span = name.span())),
             name,
@@ -258,7 +268,7 @@ impl Field {
             .stored
             .as_ref()
             .and_then(|stored| stored.timed.as_ref());
-        [&self.setter, &self.mutator]
+        [&self.setter, &self.mutator, &self.updater]
             .into_iter()
             .chain(&self.taker)
             .chain(timed.map(|timed| &timed.accessor))

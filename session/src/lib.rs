@@ -10,7 +10,7 @@
 //!
 //! #[derive(Debug, Default, Session)]
 //! struct Visit {
-//!     #[session(rotate, index)]
+//!     #[session(rotate, owner)]
 //!     user: Option<String>,
 //!     #[session(merge = merge::sum)]
 //!     views: u64,
@@ -49,7 +49,6 @@
 #[cfg(feature = "actix-web")]
 mod actix;
 pub mod cookie;
-mod data;
 mod error;
 mod id;
 mod manager;
@@ -62,15 +61,13 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod typed;
 
 #[cfg(feature = "actix-web")]
 pub use actix::{
     ExtractError, Require, Requirement, SessionExt, SessionMiddleware, SessionService,
 };
 pub use cookie::{CookieSettings, SameSite};
-pub use data::{
-    EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData, SessionView,
-};
 pub use error::SessionError;
 pub use id::{GenerateError, ParseKeyError, Proof, SessionKey, SessionToken};
 pub use manager::{
@@ -85,19 +82,17 @@ pub use request::{Arrival, CookieChange, Finish, Request, Saved};
 pub use session::Session;
 pub use store::*;
 pub use time::{Clock, SystemClock, Timestamp, days, hours, minutes, seconds};
+pub use typed::{
+    EncodeError, FlashValue, Migration, MigrationError, OwnerKey, SessionData, SessionView,
+};
 
 #[cfg(feature = "derive")]
 pub use session_derive::Session;
 
 /// What the derive's generated code uses. Not part of the public interface: it changes without notice.
+///
+/// Its name has the version, so that a derive of another version finds nothing and fails loudly.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::data::{
-        Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
-        IndexKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
-        decode_or_migrate, merge_encoded,
-    };
-    pub use crate::record::{Field, MergeFunction, Sides};
-    pub use serde::de::DeserializeOwned;
-    pub use serde::{Deserialize, Serialize};
+pub mod __private_0_1_0 {
+    pub use crate::typed::generated::*;
 }

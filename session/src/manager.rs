@@ -23,9 +23,9 @@ pub use policy::{OnServerError, OnSessionEnded, SessionLimit};
 pub(crate) use shared::Shared;
 
 use crate::cookie::CookieSettings;
-use crate::data::SessionData;
 use crate::request::{Arrival, CookieChange, Phase, Request, State};
 use crate::store::{Listing, SessionStore};
+use crate::typed::SessionData;
 use crate::{Session, SessionError};
 
 /// Opens and saves the sessions of one store, by one set of rules. Clones share it.

@@ -17,7 +17,7 @@ use crate::gate::Gate;
 #[derive(Debug, Default, Session)]
 pub struct Visit {
     /// Who is signed in.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub user: Option<String>,
     /// What they may do.
     #[session(rotate)]

@@ -2,8 +2,8 @@
 
 use std::any::TypeId;
 
-use crate::data::SessionData;
 use crate::request::Request;
+use crate::typed::SessionData;
 
 /// The requests of all middlewares around a handler, the outermost first.
 #[derive(Default)]

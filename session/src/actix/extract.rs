@@ -11,9 +11,9 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, Respon
 
 use super::current::Current;
 use super::response;
-use crate::data::SessionData;
 use crate::request::Request;
 use crate::telemetry::chain;
+use crate::typed::SessionData;
 use crate::{Session, SessionError, SessionManager};
 
 /// Opens the visitor's session at the first extraction in a request. Further extractions, of this

@@ -18,8 +18,8 @@ use pin_project_lite::pin_project;
 
 use super::current::{Around, Current};
 use super::response::{WithHeaders, failure, status};
-use crate::data::SessionData;
 use crate::request::{Finish, Request};
+use crate::typed::SessionData;
 use crate::{SessionError, SessionManager};
 
 /// Opens sessions for the handlers inside it, on demand, and saves them.

@@ -375,7 +375,10 @@ impl State {
             Counting::Due => return Ok(Step::Count(key, record)),
             Counting::Refused => return Ok(Step::TakeBack(key, self.before_sign_in.clone())),
         }
-        if !self.is_operator && shared.policy.lifetimes.is_touch_due(&record, now) {
+        let lifetimes = &shared.policy.lifetimes;
+        // A session that has expired while its request was at work is not brought back by its use.
+        let is_touched = !self.is_operator && !lifetimes.is_expired(&record, now);
+        if is_touched && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))

@@ -18,7 +18,7 @@ use crate::store::{self, SteppingStore};
 /// What the sessions hold.
 #[derive(Debug, Default, Session)]
 pub struct Visit {
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub user: Option<String>,
     #[session(rotate)]
     pub role: u64,

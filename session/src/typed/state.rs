@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::Reader;
-
 /// What a companion holds: the user's struct, out of reach of direct writes, and which of its
 /// fields have been marked as changed. `WORDS` is the number of fields divided by 64, rounded up;
 /// `TIMED` the number of those that fall back to their default by themselves.
@@ -13,18 +11,16 @@ pub struct State<D, const WORDS: usize, const TIMED: usize = 0> {
     data: D,
     changed: [u64; WORDS],
     time_left: [Option<Duration>; TIMED],
-    handle: u64,
 }
 
 impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
     /// Nothing is marked yet.
     #[inline]
-    pub fn new(data: D, time_left: [Option<Duration>; TIMED], reader: &Reader<'_>) -> Self {
+    pub fn new(data: D, time_left: [Option<Duration>; TIMED]) -> Self {
         State {
             data,
             changed: [0; WORDS],
             time_left,
-            handle: reader.handle(),
         }
     }
 
@@ -58,12 +54,6 @@ impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
     #[inline]
     pub fn time_left(&self, index: usize) -> Option<Duration> {
         self.time_left[index]
-    }
-
-    /// The number of the session handle that this was read for.
-    #[inline]
-    pub fn handle(&self) -> u64 {
-        self.handle
     }
 
     /// All bits.

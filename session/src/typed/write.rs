@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rmp_serde::config::{DefaultConfig, StructMapConfig};
 use serde::Serialize;
 
-use super::IndexKey;
+use super::OwnerKey;
 use crate::record::{Changes, Field, Fields, MAX_DEPTH, is_one_value};
 
 /// What a `with = module` serializer writes to.
@@ -60,8 +60,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Notes whose session it is: what the field that is the index was set to.
-    pub fn index(&mut self, field: &Field, key: &impl IndexKey) {
+    /// Records the owner that the field marked `owner` now names.
+    pub fn owner(&mut self, field: &Field, key: &impl OwnerKey) {
         self.changes.set_owner(field, key.owner());
     }
 

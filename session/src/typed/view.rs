@@ -12,7 +12,7 @@ pub struct SessionView<T: SessionData>(T::Tracked);
 
 impl<T: SessionData> SessionView<T> {
     pub(crate) fn decode(fields: &Fields, now: Timestamp) -> Self {
-        SessionView(T::Tracked::fork(&mut Reader::new(fields, now)))
+        SessionView(T::Tracked::decode(&mut Reader::new(fields, now)))
     }
 }
 

@@ -1,5 +1,8 @@
-//! How a companion prints its fields: with `Debug` where the field's type has it, never where the
-//! field is secret.
+//! How a companion prints its fields: by the `Debug` of the field's type, if it has one, and as
+//! `<redacted>` if the field is secret.
+//!
+//! The session handle and the read-only view print their companion, so they redact the same fields. A
+//! `Debug` that the user derives on the struct itself is out of reach: it prints every field.
 //!
 //! The derive cannot ask whether a type implements `Debug`, so it lets method resolution choose:
 //! `(&DebugField(&value)).field()` finds the inherent method when `T: Debug`, and otherwise

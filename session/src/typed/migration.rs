@@ -94,14 +94,16 @@ pub struct Version {
     pub prefix: &'static str,
     /// The version.
     pub number: u32,
-    /// From an earlier one to this one.
-    pub migrate: fn(u32, &mut Migration<'_>) -> Result<(), MigrationError>,
+    /// The user's function: turns the fields of an earlier version into fields of this one.
+    pub function: fn(u32, &mut Migration<'_>) -> Result<(), MigrationError>,
 }
 
 impl Version {
-    /// The fields of this version, if `fields` hold some of an earlier one; and what the next save has
-    /// to write beside what the application changes.
-    pub(crate) fn bring_up(
+    /// Turns `fields` of an earlier version into fields of this one.
+    ///
+    /// Gives `None` if there is nothing to migrate. The changes are those that the next save must write
+    /// beside the application's own.
+    pub(crate) fn migrate(
         &'static self,
         known: &'static [Field],
         fields: &Fields,
@@ -113,14 +115,14 @@ impl Version {
             return (None, Changes::default());
         }
         if !self.has_fields(fields) {
-            return (None, self.unstored());
+            return (None, self.initial());
         }
         let mut migrated = fields.clone();
         let mut migration = Migration {
             fields: &mut migrated,
             prefix: self.prefix,
         };
-        if let Err(error) = (self.migrate)(from, &mut migration) {
+        if let Err(error) = (self.function)(from, &mut migration) {
             tracing::error!(
                 event = "migration_failed",
                 from,
@@ -133,22 +135,26 @@ impl Version {
         let mut changes = Changes::default();
         if let Ok(number) = encode(|serializer| self.number.serialize(serializer)) {
             let stored = stored.map(<[u8]>::to_vec);
-            changes.carry(&self.field, Some(number), stored);
+            changes.include_unmodified(&self.field, Some(number), stored);
         }
         for field in known {
             let (before, after) = (fields.stored(field), migrated.stored(field));
             if before != after {
-                changes.carry(field, after.map(<[u8]>::to_vec), before.map(<[u8]>::to_vec));
+                changes.include_unmodified(
+                    field,
+                    after.map(<[u8]>::to_vec),
+                    before.map(<[u8]>::to_vec),
+                );
             }
         }
         (Some(migrated), changes)
     }
 
-    /// What the first save of this struct has to write: that it is of this version.
-    pub(crate) fn unstored(&'static self) -> Changes {
+    /// The changes that the first save of this struct must write: its version number.
+    pub(crate) fn initial(&'static self) -> Changes {
         let mut changes = Changes::default();
         if let Ok(number) = encode(|serializer| self.number.serialize(serializer)) {
-            changes.carry(&self.field, Some(number), None);
+            changes.include_unmodified(&self.field, Some(number), None);
         }
         changes
     }

@@ -1,21 +1,26 @@
 //! What the derive macro gives a struct: the way from a record's fields to typed data and back.
-//! Not for use by hand: everything here but [`SessionData`] is reached through `__private`.
+//! Not for use by hand: everything here but [`SessionData`] is reached through [`generated`].
 
 mod debug;
+mod equal;
 mod flash;
-mod index;
+pub(crate) mod generated;
 mod merge;
 mod migration;
+mod owner;
 mod read;
 mod state;
 mod view;
 mod write;
 
 pub use debug::{DebugField, FallbackDebug, Redacted};
+pub use equal::{
+    EqualEncoded, EqualValues, FallbackEqual, FallbackEqualEncoded, equal_encoded, equal_migrated,
+};
 pub use flash::FlashValue;
-pub use index::IndexKey;
-pub use merge::merge_encoded;
+pub use merge::{Merge, MergeOf, MergesField, WrongMerge, merge_encoded};
 pub use migration::{Migration, MigrationError, Version};
+pub use owner::OwnerKey;
 pub use read::{FieldDeserializer, Reader, decode_field, decode_or_migrate};
 pub use state::State;
 pub use view::SessionView;
@@ -25,8 +30,12 @@ use crate::record::Field;
 
 /// A struct that can be a session: implemented by `#[derive(Session)]`.
 ///
-/// The derive also makes the companion type that [`Session<T>`](struct@crate::Session) derefs to, with the
-/// setters that mark what they change.
+/// The derive also makes the companion type that [`Session<T>`](struct@crate::Session) derefs to. It has
+/// the setters, which mark the fields that they change.
+///
+/// It is a logic error to exchange the companions of two sessions, by [`std::mem::swap`] for instance, as
+/// it is to change a key inside a map. Each session then saves the marks and the values of the other one,
+/// so changes are lost or reach the wrong session. It is not unsafe.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a session type",
     label = "this type does not derive `Session`",
@@ -49,14 +58,11 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
     /// The version of the struct, if it has one.
     const VERSION: Option<&'static Version> = None;
 
-    /// Reads the fields that this type knows; those that are not stored keep their default.
-    fn fork(reader: &mut Reader<'_>) -> Self;
+    /// Decodes the fields that this type knows. A field that is not stored keeps its default.
+    fn decode(reader: &mut Reader<'_>) -> Self;
 
-    /// Writes every changed field.
-    fn overlay(&self, writer: &mut Writer<'_>);
-
-    /// The number of the session handle that this was read for.
-    fn handle(&self) -> u64;
+    /// Encodes every marked field.
+    fn encode_changes(&self, writer: &mut Writer<'_>);
 
     /// One bit a field, in the order of [`FIELDS`](Self::FIELDS).
     fn changed(&self) -> &[u64];

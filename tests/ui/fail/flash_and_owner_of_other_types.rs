@@ -2,13 +2,13 @@
 struct Visit {
     #[session(flash)]
     notice: u64,
-    #[session(index)]
+    #[session(owner)]
     user: String,
 }
 
 #[derive(Default, session::Session)]
 struct Other {
-    #[session(index)]
+    #[session(owner)]
     user: Option<Vec<u8>>,
 }
 

@@ -20,7 +20,6 @@ pub type FieldDeserializer<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>
 pub struct Reader<'a> {
     fields: &'a Fields,
     now: Timestamp,
-    handle: u64,
     undecodable: Vec<&'static str>,
 }
 
@@ -29,19 +28,8 @@ impl<'a> Reader<'a> {
         Reader {
             fields,
             now,
-            handle: 0,
             undecodable: Vec::new(),
         }
-    }
-
-    /// Reads for the session handle of this number.
-    #[must_use]
-    pub(crate) fn for_handle(self, handle: u64) -> Self {
-        Reader { handle, ..self }
-    }
-
-    pub(super) fn handle(&self) -> u64 {
-        self.handle
     }
 
     /// How long `field` will last, if it falls back to its default by itself.
