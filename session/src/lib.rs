@@ -47,7 +47,11 @@
 //! Features: `derive`, `actix-web`, `filesystem`, `memory` (all on by default), `axum` and `testing`.
 
 #[cfg(feature = "actix-web")]
-mod actix;
+pub mod actix;
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+mod adapter;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod cookie;
 mod data;
 mod error;
@@ -64,9 +68,11 @@ pub mod testing;
 mod time;
 
 #[cfg(feature = "actix-web")]
-pub use actix::{
-    ExtractError, Require, Requirement, SessionExt, SessionMiddleware, SessionService,
-};
+pub use actix::{Require, Requirement, SessionExt, SessionMiddleware};
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+pub use adapter::ExtractError;
+#[cfg(feature = "axum")]
+pub use axum::SessionLayer;
 pub use cookie::{CookieSettings, SameSite};
 pub use data::{
     EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData, SessionView,
