@@ -3,26 +3,43 @@
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use axum::Router;
+use futures_util::future::select;
 use session::testing::{Calls, CountingStore, TestClock};
 use session::{
-    Listing, SessionInfo, SessionKey, SessionManager, SessionManagerBuilder, SessionMiddleware,
-    SessionStore, SessionToken,
+    Listing, SessionInfo, SessionKey, SessionLayer, SessionManager, SessionManagerBuilder,
+    SessionMiddleware, SessionStore, SessionToken,
 };
 
 use crate::client::Client;
 use crate::events::Events;
 use crate::gate::Gate;
-use crate::probe;
+use crate::{probe, probe_axum};
+
+/// What the probe application is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// actix-web.
+    Actix,
+    /// axum.
+    Axum,
+}
 
 /// A running server; stops when dropped.
-#[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    handle: ServerHandle,
+    stop: Option<Box<dyn FnOnce() + Send>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -54,9 +71,48 @@ impl Server {
                 server.await.expect("the server runs");
             });
         });
+        let handle = receiver.recv().expect("the server starts");
         Server {
             address,
-            handle: receiver.recv().expect("the server starts"),
+            // The command is on its way when the call returns; the thread ends when it is carried out.
+            stop: Some(Box::new(move || drop(handle.stop(false)))),
+            thread: Some(thread),
+        }
+    }
+
+    /// Serves an axum router, on so many worker threads.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start_axum(workers: usize, events: &Events, router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        let address = listener.local_addr().expect("the listener has an address");
+        listener
+            .set_nonblocking(true)
+            .expect("the port can be waited for");
+        let events = events.clone();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .on_thread_start(move || events.install_on_this_thread())
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener);
+                let listener = listener.expect("the port can be listened on");
+                let server = std::pin::pin!(async { axum::serve(listener, router).await });
+                select(server, stopped).await;
+            });
+            runtime.shutdown_background();
+        });
+        Server {
+            address,
+            stop: Some(Box::new(move || {
+                let _ = stop.send(());
+            })),
             thread: Some(thread),
         }
     }
@@ -64,8 +120,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The command is on its way when the call returns; the thread ends when it is carried out.
-        drop(self.handle.stop(false));
+        if let Some(stop) = self.stop.take() {
+            stop();
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -110,6 +167,19 @@ impl ProbeServer {
         store: impl SessionStore,
         settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
     ) -> Self {
+        Self::of(Framework::Actix, store, settings)
+    }
+
+    /// The probe in either framework.
+    ///
+    /// # Panics
+    ///
+    /// When the settings contradict each other.
+    pub fn of(
+        framework: Framework,
+        store: impl SessionStore,
+        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> Self {
         let clock = TestClock::default();
         let store = CountingStore::new(store);
         let counted = store.clone();
@@ -117,15 +187,23 @@ impl ProbeServer {
         let sessions = settings(builder).build().expect("good settings");
         let events = Events::default();
         let (manager, gate) = (sessions.clone(), Gate::default());
-        let held = web::Data::new(gate.clone());
-        let server = Server::start(2, &events, move |config| {
-            config.service(
-                web::scope("")
-                    .app_data(held.clone())
-                    .wrap(SessionMiddleware::new(manager.clone()))
-                    .configure(probe::routes),
-            );
-        });
+        let server = match framework {
+            Framework::Actix => {
+                let held = web::Data::new(gate.clone());
+                Server::start(2, &events, move |config| {
+                    config.service(
+                        web::scope("")
+                            .app_data(held.clone())
+                            .wrap(SessionMiddleware::new(manager.clone()))
+                            .configure(probe::routes),
+                    );
+                })
+            }
+            Framework::Axum => {
+                let routes = probe_axum::routes(gate.clone());
+                Server::start_axum(2, &events, routes.layer(SessionLayer::new(manager)))
+            }
+        };
         ProbeServer {
             server,
             sessions,
