@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
+use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use axum::Router;
 use futures_util::future::select;
@@ -11,6 +12,7 @@ use session::{
     Listing, SessionInfo, SessionKey, SessionLayer, SessionManager, SessionManagerBuilder,
     SessionMiddleware, SessionStore, SessionToken,
 };
+use tokio::sync::oneshot::{self, Sender};
 
 use crate::client::Client;
 use crate::events::Events;
@@ -27,19 +29,19 @@ pub enum Framework {
 }
 
 /// A running server; stops when dropped.
+#[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    stop: Option<Box<dyn FnOnce() + Send>>,
+    stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
-    }
+#[derive(Debug)]
+enum Stop {
+    Actix(ServerHandle),
+    /// Stops when the sender is dropped.
+    Axum(Option<Sender<()>>),
 }
 
 impl Server {
@@ -71,11 +73,9 @@ impl Server {
                 server.await.expect("the server runs");
             });
         });
-        let handle = receiver.recv().expect("the server starts");
         Server {
             address,
-            // The command is on its way when the call returns; the thread ends when it is carried out.
-            stop: Some(Box::new(move || drop(handle.stop(false)))),
+            stop: Stop::Actix(receiver.recv().expect("the server starts")),
             thread: Some(thread),
         }
     }
@@ -98,7 +98,7 @@ impl Server {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener);
@@ -110,9 +110,7 @@ impl Server {
         });
         Server {
             address,
-            stop: Some(Box::new(move || {
-                let _ = stop.send(());
-            })),
+            stop: Stop::Axum(Some(stop)),
             thread: Some(thread),
         }
     }
@@ -120,8 +118,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop();
+        // The thread ends when the command is carried out.
+        match &mut self.stop {
+            // It is on its way when the call returns.
+            Stop::Actix(handle) => drop(handle.stop(false)),
+            Stop::Axum(stop) => drop(stop.take()),
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -155,7 +156,7 @@ impl std::fmt::Debug for ProbeServer {
 impl ProbeServer {
     /// The probe with default settings over `store`.
     pub fn start(store: impl SessionStore) -> Self {
-        Self::configured(store, |builder| builder)
+        Self::start_in(Framework::Actix, store)
     }
 
     /// The probe with other settings.
@@ -167,15 +168,20 @@ impl ProbeServer {
         store: impl SessionStore,
         settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
     ) -> Self {
-        Self::of(Framework::Actix, store, settings)
+        Self::configured_in(Framework::Actix, store, settings)
     }
 
-    /// The probe in either framework.
+    /// The probe in either framework, with default settings over `store`.
+    pub fn start_in(framework: Framework, store: impl SessionStore) -> Self {
+        Self::configured_in(framework, store, |builder| builder)
+    }
+
+    /// The probe in either framework, with other settings.
     ///
     /// # Panics
     ///
-    /// When the settings contradict each other.
-    pub fn of(
+    /// When they contradict each other.
+    pub fn configured_in(
         framework: Framework,
         store: impl SessionStore,
         settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
