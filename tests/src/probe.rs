@@ -79,7 +79,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/who", web::to(who))
         .route("/login/{user}", web::to(login))
         .route("/login-early/{user}", web::to(login_early))
-        .route("/login-early/{user}/{status}", web::to(login_early_and_fail))
+        .route(
+            "/login-early/{user}/{status}",
+            web::to(login_early_and_fail),
+        )
         .route("/give-up", web::to(give_up))
         .route("/give-up/login/{user}", web::to(give_up_login))
         .route("/role/{role}", web::to(role))

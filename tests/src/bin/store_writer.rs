@@ -60,10 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn work(
-    sessions: &SessionManager,
-    seed: u64,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn work(sessions: &SessionManager, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut number = seed;
     let mut next = move || {
         // Any sequence will do, as long as the seed repeats it.
