@@ -82,9 +82,7 @@ impl TestSessions {
     ///
     /// When the settings contradict each other.
     #[must_use]
-    pub fn with(
-        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
-    ) -> Self {
+    pub fn with(settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) -> Self {
         Self::of(settings(SessionManager::builder(MemoryStore::new())))
     }
 
