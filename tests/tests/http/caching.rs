@@ -9,10 +9,12 @@ use session_tests::client::Client;
 use session_tests::server::ProbeServer;
 use session_tests::tools;
 
+use super::FRAMEWORK;
+
 /// A response that sets the session's cookie is never stored, whatever the handler says.
 #[test]
 fn a_response_that_sets_the_cookie_is_never_stored() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     let response = visitor.get("/cacheable/1");
     assert_eq!(response.set_cookies("__Host-id").len(), 1);
@@ -35,7 +37,7 @@ fn a_response_that_sets_the_cookie_is_never_stored() {
 /// `Vary: Cookie` whenever the session was looked at, beside what the handler says.
 #[test]
 fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     for method in ["GET", "HEAD", "OPTIONS", "POST"] {
         assert!(
@@ -65,7 +67,7 @@ fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
 /// nothing else; a page that does not look at the session says nothing about caches.
 #[test]
 fn a_page_of_session_data_is_private_unless_the_handler_says_otherwise() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     let said = |visitor: &mut Client, path: &str| -> Vec<String> {
         let response = visitor.get(path);
@@ -83,7 +85,7 @@ fn a_page_of_session_data_is_private_unless_the_handler_says_otherwise() {
 /// A route that does not touch the session never refreshes its cookie.
 #[test]
 fn a_route_without_the_session_never_refreshes_the_cookie() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     visitor.get("/persist/3600");
     probe.clock.advance(session::minutes(29));
@@ -96,8 +98,9 @@ fn a_route_without_the_session_never_refreshes_the_cookie() {
 /// Signing out can ask the browser to forget the site's data.
 #[test]
 fn signing_out_can_ask_the_browser_to_clear_its_data() {
-    let probe =
-        ProbeServer::configured(MemoryStore::new(), |builder| builder.clear_site_data(true));
+    let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
+        builder.clear_site_data(true)
+    });
     let mut visitor = probe.client();
     assert!(visitor.get("/set/a/1").header("clear-site-data").is_none());
     let response = visitor.get("/logout");
@@ -185,7 +188,7 @@ fn a_cache_in_between_mixes_up_nobody() {
         return;
     }
     for directives in ["", "proxy_ignore_headers Set-Cookie;"] {
-        let probe = ProbeServer::start(MemoryStore::new());
+        let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
         let nginx = Nginx::start(probe.server.address, directives);
         let mut tokens = std::collections::HashSet::new();
         for _ in 0..10 {

@@ -7,8 +7,10 @@ use session::{MemoryStore, OnServerError, SessionToken, minutes, seconds};
 use session_tests::client::Client;
 use session_tests::server::{ProbeServer, key_of};
 
+use super::FRAMEWORK;
+
 fn probe() -> ProbeServer {
-    ProbeServer::start(MemoryStore::new())
+    ProbeServer::start_in(FRAMEWORK, MemoryStore::new())
 }
 
 fn field(text: &str, name: &str) -> String {
@@ -115,7 +117,7 @@ fn a_change_of_role_changes_the_token_up_and_down() {
 #[test]
 fn the_absolute_lifetime_goes_on_over_a_renewal_and_begins_anew_at_a_sign_in() {
     for (path, hours_until_over) in [("/renew", 12), ("/login/bob", 23)] {
-        let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+        let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
             builder.idle_timeout(session::hours(100))
         });
         let mut visitor = probe.client();
@@ -359,7 +361,7 @@ fn a_panic_saves_nothing_and_the_server_goes_on() {
 /// The other rule can be chosen.
 #[test]
 fn changes_of_a_500_can_be_kept() {
-    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+    let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
         builder.on_server_error(OnServerError::Save)
     });
     let mut visitor = probe.client();

@@ -12,8 +12,10 @@ use session::{CookieSettings, MemoryStore, SessionToken, days, hours, minutes, s
 use session_tests::client::{Client, Response};
 use session_tests::server::ProbeServer;
 
+use super::FRAMEWORK;
+
 fn probe() -> ProbeServer {
-    ProbeServer::start(MemoryStore::new())
+    ProbeServer::start_in(FRAMEWORK, MemoryStore::new())
 }
 
 fn is_alice(response: &Response) -> bool {
@@ -85,7 +87,7 @@ fn max_age(response: &Response) -> Option<u64> {
 /// session last.
 #[test]
 fn the_cookie_is_kept_no_longer_than_the_session_can_last() {
-    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+    let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
         builder.persistent_timeouts(minutes(30), hours(12))
     });
     let mut client = probe.client();
@@ -119,8 +121,9 @@ fn a_remembered_session_lasts_as_long_as_its_cookie() {
     let thirty_days = 30 * 24 * 60 * 60;
     let moment = std::time::Duration::from_millis(1);
     let by_handler = probe();
-    let by_setting =
-        ProbeServer::configured(MemoryStore::new(), |builder| builder.persist_for(days(30)));
+    let by_setting = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
+        builder.persist_for(days(30))
+    });
     for (probe, path) in [
         (&by_handler, format!("/persist/{thirty_days}")),
         (&by_setting, String::from("/set/a/persistent")),
@@ -174,7 +177,9 @@ fn the_removal_matches_the_cookie() {
     ] {
         let settings = settings.build().expect("good settings");
         let name = settings.name().to_owned();
-        let probe = ProbeServer::configured(MemoryStore::new(), |builder| builder.cookie(settings));
+        let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
+            builder.cookie(settings)
+        });
         let mut client = probe.client();
         let set = client.get("/set/a/1").set_cookies(&name)[0].to_owned();
         let id = client.token();
@@ -230,7 +235,7 @@ fn look_alikes_of_the_cookie_are_not_the_session() {
         let Some(response) = client.try_raw("GET", "/who", &[header.as_bytes()]) else {
             continue;
         };
-        // Control characters are refused by actix-web itself.
+        // Control characters are refused by the frameworks themselves.
         if response.status != 400 {
             assert!(!is_alice(&response), "accepted as the session: {name:?}");
         }
@@ -377,7 +382,7 @@ fn an_unknown_or_replaced_token_removes_no_cookie() {
 
 /// Reading cookies is bounded: 64 KB of them ask the store four times at the most.
 ///
-/// actix-web refuses heads that large, so the header is as long as it lets through; 64 KB at
+/// actix-web refuses heads that large, so the header is as long as that lets through; 64 KB at
 /// once are tested beside the parser.
 #[test]
 fn a_flood_of_cookies_asks_the_store_four_times_at_the_most() {
@@ -407,7 +412,7 @@ fn ten_thousand_hostile_cookies() {
     let store = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
     #[cfg(not(feature = "filesystem"))]
     let store = MemoryStore::new();
-    let probe = ProbeServer::start(store);
+    let probe = ProbeServer::start_in(FRAMEWORK, store);
     let alice = signed_in(&probe, "alice");
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
@@ -427,7 +432,7 @@ fn ten_thousand_hostile_cookies() {
         let before = probe.store_calls();
         let mut header = b"Cookie: __Host-id=".to_vec();
         header.extend_from_slice(&value);
-        // What actix-web itself refuses gets a 400 and a closed connection, or none at all.
+        // What the framework itself refuses gets a 400 and a closed connection, or none at all.
         let Some(response) = client.try_raw("GET", "/who", &[&header]) else {
             continue;
         };
