@@ -1,4 +1,4 @@
-//! Typed HTTP sessions, on the server side, for actix-web and for everything else.
+//! Typed HTTP sessions, on the server side, for actix-web, axum and everything else.
 //!
 //! A struct becomes a session by `#[derive(Session)]`. Reads are plain field reads; every write goes
 //! through a setter that marks what it changed, and a save merges only that.
@@ -41,6 +41,7 @@
 //! - [`SessionManager`] has all the rules: timeouts, limits, finding and revoking.
 //! - [`SessionStore`] is what keeps records: `FilesystemStore`, `MemoryStore`, or your own, checked by
 //!   the suite in `testing`.
+//! - The modules `actix` and `axum` are the adapters to the two frameworks.
 //! - [`Request`] is what an adapter to another framework is made of.
 //! - What it has to report, it reports as [`tracing`] events.
 //!
