@@ -1,8 +1,11 @@
 //! The probe application in axum: those routes of [`probe`](crate::probe) that the tests of both
 //! frameworks use, each of which does the same.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
@@ -10,8 +13,10 @@ use axum::http::request::Parts;
 use axum::response::{AppendHeaders, IntoResponse, Json};
 use axum::routing::any;
 use axum::{Router, http::HeaderName};
+use futures_util::future::{Either, select};
+use futures_util::stream::once;
 use serde::Deserialize;
-use session::{ExtractError, Session, Timestamp, seconds};
+use session::{ExtractError, Session, SessionError, Timestamp, seconds};
 use tokio::time::sleep;
 
 use crate::gate::Gate;
@@ -23,6 +28,10 @@ pub(crate) fn routes(gate: Gate) -> Router {
         .route("/noop", any(noop))
         .route("/who", any(who))
         .route("/login/{user}", any(login))
+        .route("/login-early/{user}", any(login_early))
+        .route("/login-early/{user}/{status}", any(login_early_and_fail))
+        .route("/give-up", any(give_up))
+        .route("/give-up/login/{user}", any(give_up_login))
         .route("/role/{role}", any(role))
         .route("/role", any(no_role))
         .route("/logout", any(logout))
@@ -42,6 +51,9 @@ pub(crate) fn routes(gate: Gate) -> Router {
         .route("/fail-as-response/{status}", any(fail_as_response))
         .route("/fail-and-logout/{status}", any(fail_and_logout))
         .route("/panic", any(panicking))
+        .route("/stream", any(stream))
+        .route("/stream-saving", any(stream_saving))
+        .route("/stream-new", any(stream_new))
         .route("/big/{length}", any(big))
         .route("/two/{value}", any(two))
         .route("/everything/{value}", any(everything))
@@ -70,6 +82,49 @@ async fn who(session: Session<Visit>) -> String {
 async fn login(mut session: Session<Visit>, Path(user): Path<String>) -> String {
     session.set_user(Some(user));
     describe(&session)
+}
+
+/// Signs in before the response is ready, and goes on.
+async fn login_early(
+    mut session: Session<Visit>,
+    Path(user): Path<String>,
+) -> Result<String, SessionError> {
+    session.set_user(Some(user));
+    session.save().await?;
+    session.set_a(String::from("after"));
+    Ok(describe(&session))
+}
+
+/// Signs in before the response is ready, and then fails.
+async fn login_early_and_fail(
+    mut session: Session<Visit>,
+    Path((user, status)): Path<(String, u16)>,
+) -> Result<StatusCode, SessionError> {
+    session.set_user(Some(user));
+    session.save().await?;
+    Ok(failure(status))
+}
+
+/// Waits for its save no longer than until the gate is opened.
+async fn give_up(mut session: Session<Visit>, State(gate): State<Gate>) -> StatusCode {
+    session.set_a(String::from("given up"));
+    save_or_give_up(&mut session, &gate).await
+}
+
+async fn give_up_login(
+    mut session: Session<Visit>,
+    Path(user): Path<String>,
+    State(gate): State<Gate>,
+) -> StatusCode {
+    session.set_user(Some(user));
+    save_or_give_up(&mut session, &gate).await
+}
+
+async fn save_or_give_up(session: &mut Session<Visit>, gate: &Gate) -> StatusCode {
+    match select(pin!(session.save()), pin!(gate.pass())).await {
+        Either::Left(_) => StatusCode::OK,
+        Either::Right(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 async fn role(mut session: Session<Visit>, Path(role): Path<String>) -> String {
@@ -195,6 +250,35 @@ fn failure(status: u16) -> StatusCode {
 async fn panicking(mut session: Session<Visit>) -> &'static str {
     session.set_a(String::from("panicked"));
     panic!("on purpose, with the session in hand: {session:?}");
+}
+
+/// Moves the handle into the body and changes it there, without saving.
+async fn stream(mut session: Session<Visit>) -> Body {
+    Body::from_stream(once(async move {
+        session.set_a(String::from("from the stream"));
+        drop(session);
+        Ok::<_, Infallible>("streamed")
+    }))
+}
+
+/// The same, with a save.
+async fn stream_saving(mut session: Session<Visit>) -> Body {
+    Body::from_stream(once(async move {
+        session.set_a(String::from("from the stream"));
+        let saved = session.save().await;
+        Ok::<_, Infallible>(format!("{saved:?}"))
+    }))
+}
+
+/// Saves once before the head leaves, as the client must learn the token, and again in the stream.
+async fn stream_new(mut session: Session<Visit>) -> Result<Body, SessionError> {
+    session.set_a(String::from("before the head"));
+    session.save().await?;
+    Ok(Body::from_stream(once(async move {
+        session.set_b(String::from("after the head"));
+        let saved = session.save().await;
+        Ok::<_, Infallible>(format!("{saved:?}"))
+    })))
 }
 
 async fn big(mut session: Session<Visit>, Path(length): Path<usize>) -> &'static str {

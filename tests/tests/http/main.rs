@@ -10,7 +10,9 @@ mod actix {
 
     mod caching;
     mod cookies;
+    mod failures;
     mod lifecycle;
+    mod streams;
 }
 
 #[path = "."]
@@ -19,5 +21,7 @@ mod axum {
 
     mod caching;
     mod cookies;
+    mod failures;
     mod lifecycle;
+    mod streams;
 }

@@ -5,9 +5,11 @@ use session_tests::client::Client;
 use session_tests::faults::{Answer, FaultyStore};
 use session_tests::server::{ProbeServer, key_of};
 
+use super::FRAMEWORK;
+
 fn faulty() -> (ProbeServer, FaultyStore<MemoryStore>) {
     let store = FaultyStore::new(MemoryStore::new());
-    (ProbeServer::start(store.clone()), store)
+    (ProbeServer::start_in(FRAMEWORK, store.clone()), store)
 }
 
 /// An outage is a 503 with an empty body; nothing is lost, and all is well again as
@@ -311,7 +313,7 @@ fn conflicts_that_do_not_end_are_a_503() {
 /// A record that grows over the limit is a typed error that names the field; the old one stays.
 #[test]
 fn a_session_that_is_too_large_is_an_error_and_the_old_one_stays() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     visitor.get("/big/60000");
     let mut refused = 0;
@@ -344,7 +346,7 @@ fn a_session_that_is_too_large_is_an_error_and_the_old_one_stays() {
 /// By choice, a save whose session has ended is an error.
 #[test]
 fn an_ended_session_can_be_an_error() {
-    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+    let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
         builder.on_session_ended(OnSessionEnded::Fail)
     });
     let mut visitor = probe.client();
@@ -368,7 +370,8 @@ fn a_full_memory_store_signs_nobody_out() {
         .limit(100)
         .clock(clock.clone())
         .build();
-    let probe = ProbeServer::configured(store, |builder| builder.clock(clock.clone()));
+    let probe =
+        ProbeServer::configured_in(FRAMEWORK, store, |builder| builder.clock(clock.clone()));
     let mut signed_in: Vec<Client> = (0..60)
         .map(|number| {
             let mut visitor = probe.client();
