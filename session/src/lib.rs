@@ -1,4 +1,4 @@
-//! Typed HTTP sessions, on the server side, for actix-web and for everything else.
+//! Typed HTTP sessions, on the server side, for actix-web, axum and everything else.
 //!
 //! A struct becomes a session by `#[derive(Session)]`. Reads are plain field reads; every write goes
 //! through a setter that marks what it changed, and a save merges only that.
@@ -41,13 +41,18 @@
 //! - [`SessionManager`] has all the rules: timeouts, limits, finding and revoking.
 //! - [`SessionStore`] is what keeps records: `FilesystemStore`, `MemoryStore`, or your own, checked by
 //!   the suite in `testing`.
+//! - The modules `actix` and `axum` are the adapters to the two frameworks.
 //! - [`Request`] is what an adapter to another framework is made of.
 //! - What it has to report, it reports as [`tracing`] events.
 //!
 //! Features: `derive`, `actix-web`, `filesystem`, `memory` (all on by default), `axum` and `testing`.
 
 #[cfg(feature = "actix-web")]
-mod actix;
+pub mod actix;
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+mod adapter;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod cookie;
 mod error;
 mod id;
@@ -64,9 +69,11 @@ mod time;
 mod typed;
 
 #[cfg(feature = "actix-web")]
-pub use actix::{
-    ExtractError, Require, Requirement, SessionExt, SessionMiddleware, SessionService,
-};
+pub use actix::{Require, Requirement, SessionExt, SessionMiddleware};
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+pub use adapter::ExtractError;
+#[cfg(feature = "axum")]
+pub use axum::SessionLayer;
 pub use cookie::{CookieSettings, SameSite};
 pub use error::SessionError;
 pub use id::{GenerateError, ParseKeyError, Proof, SessionKey, SessionToken};

@@ -7,8 +7,10 @@ pub mod events;
 pub mod faults;
 pub mod gate;
 pub mod probe;
+mod probe_axum;
 pub mod process;
 pub mod server;
+pub mod stores;
 pub mod tools;
 
 /// The code in the README and in the guides compiles and runs.

@@ -4,17 +4,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use session::{MemoryStore, SessionManager, SessionMiddleware};
+use session::MemoryStore;
 use session_tests::client::Client;
-use session_tests::events::Events;
-use session_tests::probe;
-use session_tests::server::{ProbeServer, Server};
+use session_tests::server::ProbeServer;
 use session_tests::tools;
 
-/// HC-1 [gate]: a response that sets the session's cookie is never stored, whatever the handler says.
+use super::FRAMEWORK;
+
+/// A response that sets the session's cookie is never stored, whatever the handler says.
 #[test]
 fn a_response_that_sets_the_cookie_is_never_stored() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     let response = visitor.get("/cacheable/1");
     assert_eq!(response.set_cookies("__Host-id").len(), 1);
@@ -24,7 +24,7 @@ fn a_response_that_sets_the_cookie_is_never_stored() {
     // Neither is one that removes it.
     let response = visitor.get("/logout");
     assert_eq!(response.header("cache-control"), Some("no-store"));
-    // One that changes the session but not the cookie may be, by what the handler says.
+    // One that does not change the cookie may be, by what the handler says.
     let response = visitor.get("/cacheable");
     assert!(response.header("set-cookie").is_none());
     assert_eq!(
@@ -34,10 +34,10 @@ fn a_response_that_sets_the_cookie_is_never_stored() {
     assert!(response.varies_by_cookie());
 }
 
-/// HC-2 [gate]: `Vary: Cookie` whenever the session was looked at, beside what the handler says.
+/// `Vary: Cookie` whenever the session was looked at, beside what the handler says.
 #[test]
 fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     for method in ["GET", "HEAD", "OPTIONS", "POST"] {
         assert!(
@@ -63,10 +63,29 @@ fn a_response_varies_by_cookie_when_the_session_was_looked_at() {
     }
 }
 
-/// HC-3: a route that does not touch the session never refreshes its cookie.
+/// A page that shows session data and changes no cookie is for its visitor only, where the handler says
+/// nothing else; a page that does not look at the session says nothing about caches.
+#[test]
+fn a_page_of_session_data_is_private_unless_the_handler_says_otherwise() {
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
+    let mut visitor = probe.client();
+    let said = |visitor: &mut Client, path: &str| -> Vec<String> {
+        let response = visitor.get(path);
+        response.all("cache-control").map(str::to_owned).collect()
+    };
+    assert_eq!(said(&mut visitor, "/who"), ["private"]);
+    visitor.get("/set/a/1");
+    assert_eq!(said(&mut visitor, "/who"), ["private"]);
+    assert_eq!(said(&mut visitor, "/set/a/2"), ["private"]);
+    assert_eq!(said(&mut visitor, "/fail/404"), ["private"]);
+    assert_eq!(said(&mut visitor, "/cacheable"), ["public, max-age=600"]);
+    assert_eq!(said(&mut visitor, "/noop"), [] as [&str; 0]);
+}
+
+/// A route that does not touch the session never refreshes its cookie.
 #[test]
 fn a_route_without_the_session_never_refreshes_the_cookie() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
     let mut visitor = probe.client();
     visitor.get("/persist/3600");
     probe.clock.advance(session::minutes(29));
@@ -76,18 +95,13 @@ fn a_route_without_the_session_never_refreshes_the_cookie() {
     assert_eq!(probe.store_calls(), calls);
 }
 
-/// HC-4: signing out can ask the browser to forget the site's data.
+/// Signing out can ask the browser to forget the site's data.
 #[test]
 fn signing_out_can_ask_the_browser_to_clear_its_data() {
-    let sessions = SessionManager::builder(MemoryStore::new()).build();
-    let server = Server::start(1, &Events::default(), move |config| {
-        config.service(
-            actix_web::web::scope("")
-                .wrap(SessionMiddleware::new(sessions.clone()).clear_site_data(true))
-                .configure(probe::routes),
-        );
+    let probe = ProbeServer::configured_in(FRAMEWORK, MemoryStore::new(), |builder| {
+        builder.clear_site_data(true)
     });
-    let mut visitor = Client::new(server.address);
+    let mut visitor = probe.client();
     assert!(visitor.get("/set/a/1").header("clear-site-data").is_none());
     let response = visitor.get("/logout");
     assert_eq!(
@@ -166,22 +180,25 @@ impl Drop for Nginx {
     }
 }
 
-/// HC-1, HC-2 [gate]: behind a real cache, one that would store what sets a cookie too, nobody is
-/// given another's id or another's page.
+/// Behind a real cache, one that would store what sets a cookie too, nobody is
+/// given another's token or another's page.
 #[test]
 fn a_cache_in_between_mixes_up_nobody() {
     if !tools::has("nginx", &["-v"]) {
         return;
     }
     for directives in ["", "proxy_ignore_headers Set-Cookie;"] {
-        let probe = ProbeServer::start(MemoryStore::new());
+        let probe = ProbeServer::start_in(FRAMEWORK, MemoryStore::new());
         let nginx = Nginx::start(probe.server.address, directives);
-        let mut ids = std::collections::HashSet::new();
+        let mut tokens = std::collections::HashSet::new();
         for _ in 0..10 {
             let mut visitor = Client::new(nginx.address);
             let response = visitor.get("/cacheable/1");
             assert_eq!(response.header("x-cache"), Some("MISS"));
-            assert!(ids.insert(visitor.id()), "an id was given out twice");
+            assert!(
+                tokens.insert(visitor.token()),
+                "a token was given out twice"
+            );
         }
         let mut alice = Client::new(nginx.address);
         alice.get("/login/alice");
