@@ -258,6 +258,9 @@ async fn request(world: &World, me: usize, program: Program) {
             world.is_untold.set(true);
         }
     }
+    if is_ok && is_destroyed {
+        world.has_left.borrow_mut().insert(program.client);
+    }
     if is_ok {
         acknowledge(
             world,

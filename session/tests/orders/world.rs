@@ -59,6 +59,8 @@ pub struct World {
     pub is_untold: Cell<bool>,
     /// A program takes a session from its owner, so that the owner may have fewer than are allowed.
     pub has_leavers: Cell<bool>,
+    /// These clients have signed out by themselves: they hold no cookie, whatever sessions they had.
+    pub has_left: RefCell<BTreeSet<usize>>,
     pub broken: RefCell<Option<String>>,
 }
 
@@ -129,6 +131,7 @@ impl World {
             is_disturbed: Cell::new(false),
             is_untold: Cell::new(false),
             has_leavers: Cell::new(false),
+            has_left: RefCell::default(),
             broken: RefCell::default(),
         })
     }
@@ -265,7 +268,8 @@ impl World {
             let Some(record) = home.as_ref().and_then(|key| self.record(key)) else {
                 continue;
             };
-            if session::Clock::now(&self.clock) >= record.expires {
+            let has_expired = session::Clock::now(&self.clock) >= record.expires;
+            if has_expired || self.has_left.borrow().contains(&client) {
                 continue;
             }
             let jar = self.jar.borrow();
