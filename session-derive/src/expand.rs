@@ -1,4 +1,4 @@
-//! From the model to code. Cannot fail.
+//! Writes the code that a model describes. Cannot fail.
 
 mod accessors;
 mod codec;
@@ -51,7 +51,7 @@ pub(crate) fn companion(model: &Model) -> TokenStream {
     }
 }
 
-/// What a user needs to know to change a field, told with the struct's own names.
+/// How to change a field, in terms of the struct's own names.
 fn companion_doc(model: &Model) -> String {
     let name = model.name.unraw();
     let intro = format!(
@@ -84,7 +84,7 @@ fn companion_doc(model: &Model) -> String {
     )
 }
 
-/// Reads go through to the struct; there is no way to write through.
+/// `Deref` to the struct, for reads. There is no `DerefMut`, so nothing can be written past the methods.
 fn deref(model: &Model) -> TokenStream {
     let Model {
         name, companion, ..

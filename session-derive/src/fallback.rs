@@ -1,5 +1,5 @@
-//! What is generated when there are errors: just enough for handlers that use the session to
-//! compile, so that the user sees the error and not fifty that follow from it.
+//! The code that is generated if there are errors: stubs that let the handlers compile, so that the user
+//! sees the errors and not fifty that follow from them.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -92,7 +92,7 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
     }
 }
 
-/// One of each name: two fields may have caused the error by wanting the same.
+/// One method of each name: two fields with a method of the same name may have caused the error.
 fn accessors(fields: &[Field]) -> Vec<TokenStream> {
     let mut taken = Vec::new();
     let mut methods = Vec::new();

@@ -1,4 +1,4 @@
-//! What is to be generated for a struct.
+//! A description of the code to generate for a struct.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub(crate) struct Model {
     /// The module that generated code takes everything from.
     pub(crate) private: Path,
     pub(crate) fields: Vec<Field>,
-    /// What begins the stored names.
+    /// The prefix of the stored names.
     pub(crate) prefix: Option<String>,
-    /// The version and the function that leads to it; each is nothing without the other.
+    /// The version, and the function that migrates to it. `check` demands both or neither.
     pub(crate) version: Option<Given<u32>>,
     pub(crate) migrate: Option<Given<Path>>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) with: Option<Path>,
-    /// From the type that it had before.
+    /// The function that converts the type that the field had before.
     pub(crate) migrate: Option<Path>,
     pub(crate) rotates: bool,
     pub(crate) is_owner: bool,
@@ -66,12 +66,12 @@ pub(crate) struct Stored {
     pub(crate) group: Option<String>,
 }
 
-/// A field that falls back to its default by itself.
+/// The `ttl` of a field.
 pub(crate) struct Timed {
-    /// Which of them it is.
+    /// The index among the fields with a `ttl`.
     pub(crate) index: usize,
     pub(crate) ttl: Duration,
-    /// Tells how long it will last.
+    /// The name of the method that gives the time left.
     pub(crate) accessor: Ident,
 }
 
@@ -118,7 +118,7 @@ impl Model {
         })
     }
 
-    /// Those of the stored fields that fall back to their default by themselves.
+    /// The stored fields with a `ttl`.
     pub(crate) fn timed(&self) -> impl Iterator<Item = (&Stored, &Timed)> {
         self.stored()
             .filter_map(|(_, stored)| Some((stored, stored.timed.as_ref()?)))
@@ -140,7 +140,7 @@ pub(crate) fn private_module(krate: &Path) -> Path {
     parse_quote!(#krate::#name)
 }
 
-/// What a field has to know of its struct.
+/// The properties of the struct that a field needs.
 struct Surroundings {
     prefix: Option<String>,
     on_conflict: Option<OnConflict>,
@@ -180,7 +180,7 @@ impl Stored {
                 .migrate
                 .as_ref()
                 .map(|migrate| migrate.value.clone()),
-            // Whose session it is decides what it may do.
+            // A change of the owner is a change of privilege.
             rotates: attributes.rotate.is_some() || attributes.owner.is_some(),
             is_owner: attributes.owner.is_some(),
             is_flash: attributes.flash.is_some(),
@@ -262,7 +262,7 @@ impl Field {
         })
     }
 
-    /// The names of the methods that are made for it.
+    /// The names of the generated methods of the field.
     pub(crate) fn accessors(&self) -> impl Iterator<Item = &Ident> {
         let timed = self
             .stored

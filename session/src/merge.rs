@@ -1,4 +1,4 @@
-//! Merge functions for fields that several requests change at once.
+//! Merge functions for fields that several requests change at the same time.
 //!
 //! ```
 //! # #[cfg(feature = "derive")] {
@@ -35,7 +35,7 @@ mod append;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-/// Adds what this request has added to what others have stored: for counters.
+/// Adds the amount that this request added to the stored number: for counters.
 ///
 /// Stays within the type's range.
 ///
@@ -58,7 +58,7 @@ pub fn max<T: Ord>(_base: &T, ours: T, theirs: T) -> T {
     ours.max(theirs)
 }
 
-/// Adds to a set what this request has added, and removes what it has removed.
+/// Adds to a set the items that this request added, and removes those that it removed.
 ///
 /// ```
 /// use std::collections::BTreeSet;
@@ -91,8 +91,8 @@ pub fn append<T: PartialEq>(base: &Vec<T>, ours: Vec<T>, theirs: Vec<T>) -> Vec<
     append::append(base, ours, theirs)
 }
 
-/// Puts into a map the entries that this request has put, and removes those that it has removed. For
-/// one key, the later save wins.
+/// Sets the entries of a map that this request set, and removes those that it removed. If two requests
+/// changed the entry of one key, the last write wins.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -106,19 +106,19 @@ pub fn per_key<M: Map>(base: &M, ours: M, theirs: M) -> M {
     M::apply_difference(theirs, base, ours)
 }
 
-/// The numbers of the standard library.
+/// A number of the standard library.
 pub trait Number: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn add_difference(to: Self, from: Self, until: Self) -> Self;
 }
 
-/// The sets of the standard library.
+/// A set of the standard library.
 pub trait Set: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
 }
 
-/// The maps of the standard library.
+/// A map of the standard library.
 pub trait Map: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
@@ -217,11 +217,11 @@ mod tests {
 
     use super::*;
 
-    /// What a writer does to what it has read.
+    /// A change that a writer makes to the value that it read.
     type Operation<T> = Box<dyn Fn(&mut T)>;
 
-    /// Writers that read and save in any order; `None` reads. What comes out must be what the saves
-    /// would have made one after the other.
+    /// Writers read (`None`) and save in any order. The result must be the one that the saves would have given
+    /// one after the other.
     fn check<T: Clone + Default>(
         steps: Vec<(usize, Option<Operation<T>>)>,
         merge: fn(&T, T, T) -> T,

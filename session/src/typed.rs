@@ -1,5 +1,7 @@
-//! What the derive macro gives a struct: the way from a record's fields to typed data and back.
-//! Not for use by hand: everything here but [`SessionData`] is reached through [`generated`].
+//! The runtime of the derive macro: it decodes a record's fields into a struct, and encodes the changes.
+//!
+//! Applications use [`SessionData`] and the few types that the crate re-exports. Generated code reaches the
+//! rest through [`generated`].
 
 mod debug;
 mod equal;
@@ -42,14 +44,14 @@ use crate::record::Field;
     note = "add `#[derive(Default, session::Session)]` to the struct `{Self}`"
 )]
 pub trait SessionData: Sized + 'static {
-    /// The companion of this type: its data and what has changed in it.
+    /// The companion of this type: its data, and one mark for each changed field.
     type Tracked: Companion<Data = Self>;
 }
 
-/// What a companion type can do. The derive implements it; nobody else does.
+/// The operations of a companion type. Only the derive implements it.
 #[doc(hidden)]
 pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
-    /// The struct that it is the companion of.
+    /// The struct that this type is the companion of.
     type Data;
 
     /// The stored fields, in the order of their bits.
@@ -67,6 +69,6 @@ pub trait Companion: std::ops::Deref<Target = Self::Data> + Sized + 'static {
     /// One bit a field, in the order of [`FIELDS`](Self::FIELDS).
     fn changed(&self) -> &[u64];
 
-    /// The same, to be marked or reset.
+    /// The same bits, to mark or reset.
     fn changed_mut(&mut self) -> &mut [u64];
 }

@@ -109,7 +109,7 @@ fn taker(model: &Model, field: &Field) -> Option<TokenStream> {
     let plain = name.unraw();
     let paragraph = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
     let doc = format!(
-        "Takes `{plain}`, so that it is shown once. Marks it as changed if there is something to take."
+        "Takes `{plain}` out of the session, so that it is shown once. Marks it as changed unless it is empty."
     );
     let is_empty = quote_spanned! {at(ty.span())=>
         #private::FlashValue::is_empty(&self.__session.data().#name)
@@ -120,7 +120,7 @@ fn taker(model: &Model, field: &Field) -> Option<TokenStream> {
         #[doc = #doc]
         #deprecated
         #[inline]
-        #[must_use = "what has been taken is not shown again"]
+        #[must_use = "a taken value is not shown again"]
         #visibility fn #taker(&mut self) -> #ty {
             if #is_empty {
                 return ::core::default::Default::default();
@@ -130,7 +130,7 @@ fn taker(model: &Model, field: &Field) -> Option<TokenStream> {
     })
 }
 
-/// `expires_in_<field>`, for a field that falls back to its default by itself.
+/// `expires_in_<field>`, for a field with a `ttl`.
 fn time_left(field: &Field) -> Option<TokenStream> {
     let visibility = &field.visibility;
     let Stored { bit, timed, .. } = field.stored.as_ref()?;
@@ -145,8 +145,8 @@ fn time_left(field: &Field) -> Option<TokenStream> {
     );
     let seconds = Literal::u64_unsuffixed(ttl.as_secs());
     let doc = format!(
-        "How long `{}` will last before it falls back to its default, as of when the session was \
-         read; `None` when it is not set.",
+        "How long `{}` lasts before it falls back to its default, counted from when the session was \
+         read; `None` if it is not set.",
         field.name.unraw()
     );
     let deprecated = &field.deprecated;

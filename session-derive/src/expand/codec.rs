@@ -11,7 +11,7 @@ use super::value::{read, write};
 use crate::model::{Field, Model};
 use crate::order;
 
-/// What the runtime needs: from a record's fields to the struct and back.
+/// Implements `SessionData` and `Companion`.
 pub(super) fn session_data(model: &Model) -> TokenStream {
     let Model {
         name,
@@ -92,7 +92,7 @@ pub(super) fn session_data(model: &Model) -> TokenStream {
     }
 }
 
-/// The struct's version, and the way to it.
+/// The struct's version, and the migration to it.
 fn version(model: &Model) -> Option<TokenStream> {
     let (private, prefix) = (&model.private, &model.prefix);
     let number = Literal::u32_unsuffixed(model.version.as_ref()?.value);
@@ -113,7 +113,7 @@ fn version(model: &Model) -> Option<TokenStream> {
     })
 }
 
-/// The struct's own where-clause, and for a generic one what storing its fields takes.
+/// The struct's own where-clause, and for a generic struct the bounds that storing its fields needs.
 fn storable(model: &Model) -> Option<WhereClause> {
     let Model { name, private, .. } = model;
     let mut generics: Generics = model.generics.clone();

@@ -48,7 +48,7 @@ pub(super) fn write(field: &Field, stored: &Stored) -> TokenStream {
     }
 }
 
-/// From `bytes` to an optional value of the field.
+/// Decodes `bytes` into an optional value of the field.
 pub(super) fn decode(private: &Path, field: &Field, stored: &Stored) -> TokenStream {
     let ty = &field.ty;
     let deserialize = match &stored.with {

@@ -1,5 +1,5 @@
-//! What is known of one field of a session type: its names, and what happens to it by itself and when
-//! two requests change it.
+//! The description of one field of a session type: its names, its lifetime, and the policy for a change by
+//! two requests.
 
 use std::time::Duration;
 
@@ -63,35 +63,35 @@ impl Field {
         }
     }
 
-    /// Former names, which are read when present and kept in step when written.
+    /// Former names. A save writes the value under each of them too.
     #[must_use]
     pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
 
-    /// A change of this field renews the session's id.
+    /// A change of this field renews the session.
     #[must_use]
     pub const fn rotate(mut self) -> Self {
         self.rotate = true;
         self
     }
 
-    /// The field falls back to its default so long after it was set.
+    /// The field falls back to its default this long after it was set.
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The field is read once; taking it gives way to setting it.
+    /// The field is shown once. A value that another request sets replaces an empty one that this one took.
     #[must_use]
     pub const fn flash(mut self) -> Self {
         self.flash = true;
         self
     }
 
-    /// The field is one unit with the others of this group.
+    /// The field changes together with the other fields of this group.
     #[must_use]
     pub const fn group(mut self, group: &'static str) -> Self {
         self.group = Some(group);
@@ -128,12 +128,12 @@ impl Field {
             }
     }
 
-    /// Whether a save has to know what the field held when it was read.
+    /// Whether a save needs the value that this request read.
     pub(crate) fn needs_base(&self) -> bool {
         self.flash || self.group.is_some() || !matches!(self.on_conflict, OnConflict::LastWriteWins)
     }
 
-    /// Whether a save has to know what the field's default is.
+    /// Whether a save needs the field's default.
     pub(crate) fn needs_default(&self) -> bool {
         self.flash || self.rotate || self.ttl.is_some()
     }

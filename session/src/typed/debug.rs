@@ -29,7 +29,7 @@ impl<'a, T: fmt::Debug + ?Sized> DebugField<'a, T> {
     }
 }
 
-/// What is printed for a type without `Debug`.
+/// Prints an ellipsis for a type without `Debug`.
 #[doc(hidden)]
 pub trait FallbackDebug {
     fn field(&self) -> &'static dyn fmt::Debug;
@@ -41,7 +41,7 @@ impl<T: ?Sized> FallbackDebug for DebugField<'_, T> {
     }
 }
 
-/// What is printed for a field marked `secret`.
+/// Prints `<redacted>` for a field marked `secret`.
 #[doc(hidden)]
 pub struct Redacted;
 

@@ -1,4 +1,4 @@
-//! What can be shown once.
+//! Types that a flash can have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! From what an earlier version of a struct has stored to what this one reads.
+//! Migration of the fields that an earlier version of a struct stored.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use super::read::decode;
 use super::write::{EncodeProblem, encode};
 use crate::record::{Changes, Field, Fields};
 
-/// The stored fields of a session whose struct has had another version.
+/// The stored fields of a session that an earlier version of its struct stored.
 ///
-/// What `#[session(version = …, migrate = path)]` names is given this and the version that was
-/// stored; 0 is that of sessions from before there was one. It reads what that version had stored and
-/// sets what this one reads. Leave the old fields where they are: builds of the old version may still
-/// be running.
+/// The function that `#[session(version = …, migrate = path)]` names gets this and the number of the stored
+/// version, which is 0 for a session from before the struct had one. It reads the fields of that version and
+/// sets the fields of this one. It leaves the old fields as they are, because builds of the old version may
+/// still be running.
 ///
 /// ```
 /// # #[cfg(feature = "derive")] {
@@ -43,18 +43,18 @@ pub struct Migration<'a> {
 }
 
 impl Migration<'_> {
-    /// What is stored under `name`, if it is there and a `T`.
+    /// The value that is stored under `name`, if there is one and it is a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let bytes = self.fields.get(&self.stored(name))?;
         decode(bytes, |deserializer| T::deserialize(deserializer)).ok()
     }
 
-    /// Puts `value` under `name`.
+    /// Stores `value` under `name`.
     ///
     /// # Errors
     ///
-    /// When it cannot be encoded.
+    /// If `value` cannot be encoded.
     pub fn set<T: Serialize + ?Sized>(
         &mut self,
         name: &str,
@@ -79,18 +79,18 @@ impl fmt::Debug for Migration<'_> {
     }
 }
 
-/// A value that a migration has made cannot be encoded: the session is read as it is stored.
+/// A migrated value cannot be encoded. The session is read as it is stored.
 #[derive(Debug, thiserror::Error)]
-#[error("what a migration has made of a session field cannot be encoded")]
+#[error("a migrated session field cannot be encoded")]
 pub struct MigrationError(#[source] EncodeProblem);
 
-/// The version of a struct, and the way to it.
+/// The version of a struct, and the migration to it.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct Version {
-    /// Where the version is stored.
+    /// The field that stores the version.
     pub field: Field,
-    /// What begins the stored names of the struct's fields.
+    /// The prefix of the stored names of the struct's fields.
     pub prefix: &'static str,
     /// The version.
     pub number: u32,
@@ -159,7 +159,7 @@ impl Version {
         changes
     }
 
-    /// Whether an earlier version has stored anything. Another struct's prefix ends in a dot.
+    /// Whether an earlier version stored any field. A name with a dot belongs to another struct.
     fn has_fields(&self, fields: &Fields) -> bool {
         fields.iter().any(|(name, _)| {
             let own = name.strip_prefix(self.prefix);

@@ -1,6 +1,6 @@
-//! From a record's stored bytes to the fields of a struct.
+//! Decodes a record's stored bytes into the fields of a struct.
 //!
-//! What is generic is compiled anew for every type of a field, so it is kept small here.
+//! Generic code is compiled again for every type of a field, so it is kept small here.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use serde::Deserialize;
 use crate::Timestamp;
 use crate::record::{Field, Fields, MAX_DEPTH};
 
-/// What a `with = module` deserializer reads from.
+/// The deserializer that a `with = module` function reads from.
 #[doc(hidden)]
 pub type FieldDeserializer<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>>;
 
-/// Reads typed fields from the raw ones of a record.
+/// Reads typed fields from the raw fields of a record.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -32,32 +32,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How long `field` will last, if it falls back to its default by itself.
+    /// How long `field` will last, if it has a `ttl`.
     #[must_use]
     pub fn time_left(&self, field: &Field) -> Option<Duration> {
         self.fields.time_left(field.name, self.now)
     }
 
-    /// Reads `field` into `slot`. Leaves `slot` as it is when the field is not stored, and when it
-    /// cannot be decoded, which is logged.
-    pub fn read<T: for<'de> Deserialize<'de>>(&mut self, field: &'static Field, slot: &mut T) {
-        self.read_with(field, slot, |bytes| {
+    /// Reads `field` into `value`. Leaves `value` as it is if the field is not stored, or if it cannot be
+    /// decoded, which is logged.
+    pub fn read<T: for<'de> Deserialize<'de>>(&mut self, field: &'static Field, value: &mut T) {
+        self.read_with(field, value, |bytes| {
             decode_field(bytes, |deserializer| T::deserialize(deserializer))
         });
     }
 
-    /// The same with another way to decode it.
+    /// The same, with a function that decodes the field.
     pub fn read_with<T>(
         &mut self,
         field: &'static Field,
-        slot: &mut T,
+        value: &mut T,
         decode: impl FnOnce(&'a [u8]) -> Option<T>,
     ) {
         let Some(bytes) = self.fields.stored(field) else {
             return;
         };
         match decode(bytes) {
-            Some(value) => *slot = value,
+            Some(decoded) => *value = decoded,
             None => self.note_undecodable(field),
         }
     }
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The value of a field, if `bytes` are one.
+/// Decodes the value of a field; `None` if `bytes` are not one.
 #[doc(hidden)]
 pub fn decode_field<'a, T>(
     bytes: &'a [u8],
@@ -90,7 +90,7 @@ pub fn decode_field<'a, T>(
     decode(bytes, deserialize).ok()
 }
 
-/// The value of a field whose type was another one once.
+/// Decodes the value of a field that had the type `Old` before.
 #[doc(hidden)]
 pub fn decode_or_migrate<'a, T, Old: for<'de> Deserialize<'de>>(
     bytes: &'a [u8],
@@ -102,7 +102,7 @@ pub fn decode_or_migrate<'a, T, Old: for<'de> Deserialize<'de>>(
         .ok()
 }
 
-/// The value that `bytes` are the encoded form of.
+/// Decodes a value.
 pub(super) fn decode<'a, T>(
     bytes: &'a [u8],
     deserialize: impl FnOnce(&mut FieldDeserializer<'a>) -> Result<T, rmp_serde::decode::Error>,

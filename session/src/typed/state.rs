@@ -1,10 +1,10 @@
-//! The data of one session handle and one bit a field.
+//! The data of one session handle, and one bit for each field.
 
 use std::time::Duration;
 
-/// What a companion holds: the user's struct, out of reach of direct writes, and which of its
-/// fields have been marked as changed. `WORDS` is the number of fields divided by 64, rounded up;
-/// `TIMED` the number of those that fall back to their default by themselves.
+/// The state of a companion: the user's struct, which cannot be written directly, and a mark for each
+/// changed field. `WORDS` is the number of stored fields divided by 64, rounded up. `TIMED` is the number
+/// of fields with a `ttl`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct State<D, const WORDS: usize, const TIMED: usize = 0> {
@@ -14,7 +14,7 @@ pub struct State<D, const WORDS: usize, const TIMED: usize = 0> {
 }
 
 impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
-    /// Nothing is marked yet.
+    /// A state without marks.
     #[inline]
     pub fn new(data: D, time_left: [Option<Duration>; TIMED]) -> Self {
         State {
@@ -24,20 +24,20 @@ impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
         }
     }
 
-    /// The data, to be read.
+    /// The data, to read.
     #[inline]
     pub fn data(&self) -> &D {
         &self.data
     }
 
-    /// Marks the field with this bit, and gives the data, to be written.
+    /// Marks the field with this bit, and gives the data to write.
     #[inline]
     pub fn mark(&mut self, bit: usize) -> &mut D {
         self.changed[bit / 64] |= 1 << (bit % 64);
         &mut self.data
     }
 
-    /// The data, to be written in a field that is never stored.
+    /// The data, to write a field that is never stored.
     #[inline]
     pub fn unmarked(&mut self) -> &mut D {
         &mut self.data
@@ -49,8 +49,7 @@ impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
         self.changed[bit / 64] & (1 << (bit % 64)) != 0
     }
 
-    /// How long a field lasts that falls back to its default by itself; the fields are counted by
-    /// `index`.
+    /// How long the field with a `ttl` of this index lasts.
     #[inline]
     pub fn time_left(&self, index: usize) -> Option<Duration> {
         self.time_left[index]
@@ -62,7 +61,7 @@ impl<D, const WORDS: usize, const TIMED: usize> State<D, WORDS, TIMED> {
         &self.changed
     }
 
-    /// All bits, to be marked or reset.
+    /// All bits, to mark or reset.
     #[inline]
     pub fn changed_mut(&mut self) -> &mut [u64] {
         &mut self.changed

@@ -1,6 +1,6 @@
-//! From the changed fields of a struct to raw changes of a record.
+//! Encodes the changed fields of a struct as raw changes of a record.
 //!
-//! What is generic is compiled anew for every type of a field, so it is kept small here.
+//! Generic code is compiled again for every type of a field, so it is kept small here.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::OwnerKey;
 use crate::record::{Changes, Field, Fields, MAX_DEPTH, is_one_value};
 
-/// What a `with = module` serializer writes to.
+/// The serializer that a `with = module` function writes to.
 #[doc(hidden)]
 pub type FieldSerializer<'a> =
     rmp_serde::Serializer<&'a mut Vec<u8>, StructMapConfig<DefaultConfig>>;
@@ -20,7 +20,7 @@ pub type FieldSerializer<'a> =
 #[derive(Debug)]
 pub struct Writer<'a> {
     changes: &'a mut Changes,
-    /// What the fields held when they were read.
+    /// The fields as this request read them.
     base: &'a Fields,
     error: Option<EncodeError>,
 }
@@ -39,7 +39,7 @@ impl<'a> Writer<'a> {
         self.write_with(field, |serializer| value.serialize(serializer));
     }
 
-    /// The same through a function of serde's `with` convention.
+    /// The same, with a function of serde's `with` convention.
     pub fn write_with(
         &mut self,
         field: &'static Field,
@@ -95,7 +95,7 @@ fn checked(
     Ok(bytes)
 }
 
-/// A changed field could not be encoded, so nothing of its handle was saved.
+/// A changed field could not be encoded, so no change of its handle was saved.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the session field `{field}` cannot be encoded")]
 pub struct EncodeError {
