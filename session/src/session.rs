@@ -25,7 +25,7 @@ use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, secon
 /// writes another may therefore act on what has just been changed elsewhere; keep what belongs
 /// together in one field.
 ///
-/// The methods here never begin with `set_`, `take_` or `update_` nor end in `_mut`, so a field's name can
+/// The methods here never begin with `set_`, `update_`, `take_` or `expires_in_` nor end in `_mut`, so a field's name can
 /// never collide with them.
 ///
 /// Exchanging the data of two handles, by `std::mem::swap(&mut *a, &mut *b)`, is a logic error: what either
