@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use session::testing::TestClock;
 use session::{
     Arrival, EndReason, MemoryStore, Proof, Record, Saved, Session, SessionKey, SessionLimit,
-    SessionManager, minutes,
+    SessionManager, SessionToken, minutes,
 };
 
 use crate::store::{self, SteppingStore};
@@ -274,6 +274,10 @@ impl World {
             }
             let jar = self.jar.borrow();
             let value = jar[client].as_deref().and_then(|pair| pair.split_once('='));
+            let key = value.and_then(|(_, value)| Some(SessionToken::parse(value)?.key()));
+            if key.is_some_and(|key| self.ended.borrow().contains(&key)) {
+                continue;
+            }
             let session: Session<Visit> =
                 now(self.plain.open(value.map(|(_, value)| value))).unwrap();
             if session.arrival() != Arrival::Live {
