@@ -51,6 +51,7 @@ mod switch {
         "a 5xx drops what was sent",
         "a refresh repeats the presented cookie",
         "taking back removes the cookie",
+        "a session that is given back is not counted",
         "a touch brings an expired session back",
         "a double click on sign-in is an error",
     ];
