@@ -6,11 +6,9 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use session::testing::TestClock;
 use session::{
-    CookieChange, MemoryStore, Saved, Session, SessionError, SessionManager, SessionToken,
-    StoreError,
+    CookieChange, Durability, FilesystemStore, MemoryStore, Saved, Session, SessionError,
+    SessionManager, SessionToken, StoreError,
 };
-#[cfg(feature = "filesystem")]
-use session::{Durability, FilesystemStore};
 use session_tests::faults::{Answer, FaultyStore};
 use session_tests::gate::Gate;
 use session_tests::stores::AnyStore;
@@ -37,17 +35,14 @@ struct Sessions {
 
 impl Sessions {
     /// On each store.
-    fn all() -> Vec<Sessions> {
-        vec![
-            #[cfg(feature = "filesystem")]
-            {
-                let folder = tempfile::tempdir().expect("a folder");
-                let files = FilesystemStore::builder(folder.path().join("sessions"))
-                    .durability(Durability::Relaxed)
-                    .open()
-                    .expect("a store");
-                Sessions::on(files.into(), Some(folder))
-            },
+    fn all() -> [Sessions; 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = FilesystemStore::builder(folder.path().join("sessions"))
+            .durability(Durability::Relaxed)
+            .open()
+            .expect("a store");
+        [
+            Sessions::on(files.into(), Some(folder)),
             Sessions::on(MemoryStore::new().into(), None),
         ]
     }

@@ -1,7 +1,6 @@
 //! Every row of what `secure_cookie.session` (werkzeug) offers, by its name there. The guide
 //! `docs/coming-from-werkzeug.md` shows the code of both side by side.
 
-#[cfg(feature = "filesystem")]
 use session::FilesystemStore;
 use session::testing::{CountingStore, TestClock};
 use session::{
@@ -191,7 +190,6 @@ async fn delete_ends_the_session() {
 }
 
 /// `FilesystemSessionStore`, `filename_template`, `mode`, `list()`: see also `filesystem.rs`.
-#[cfg(feature = "filesystem")]
 #[tokio::test]
 async fn filesystem_session_store_lists_its_sessions() {
     let kept = tempfile::tempdir().expect("a folder");
@@ -291,10 +289,7 @@ async fn a_store_can_be_chosen_at_run_time() {
     let kept = tempfile::tempdir().expect("a folder");
     let stores: [fn(&std::path::Path) -> AnyStore; 2] = [
         |_| MemoryStore::new().into(),
-        #[cfg(feature = "filesystem")]
         |path| FilesystemStore::open(path).expect("a store").into(),
-        #[cfg(not(feature = "filesystem"))]
-        |_| MemoryStore::new().into(),
     ];
     for store in stores {
         // Whatever it is, the manager's type is the same.
