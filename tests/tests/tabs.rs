@@ -3,7 +3,7 @@
 
 use std::thread::JoinHandle;
 
-use session::{MemoryStore, SessionToken, days, minutes, seconds};
+use session::{MemoryStore, SessionLimit, SessionToken, days, minutes, seconds};
 use session_tests::client::{Client, Response};
 use session_tests::server::{ProbeServer, key_of};
 
@@ -154,6 +154,27 @@ fn a_late_sign_in_makes_a_session_of_its_own() {
     );
     assert!(visitor.get("/who").text().contains("user=alice\n"));
     assert_eq!(probe.records(), 2);
+}
+
+/// A late sign-in that is refused leaves the cookie alone: it is that of the client's other tab.
+#[test]
+fn a_late_sign_in_that_is_refused_removes_no_cookie() {
+    let probe = ProbeServer::configured(MemoryStore::new(), |builder| {
+        builder.max_sessions_per_owner(1, SessionLimit::RejectNew)
+    });
+    let mut visitor = probe.client();
+    visitor.get("/set/a/kept");
+    let old = visitor.token();
+    visitor.get("/login/alice");
+    for token in [Some(old.as_str()), Some("rubbish"), None] {
+        let mut other = probe.client();
+        other.hold(token);
+        let response = other.get("/login/alice");
+        assert_eq!(response.status, 409, "{token:?}");
+        assert!(response.header("set-cookie").is_none(), "{token:?}");
+    }
+    assert!(visitor.get("/who").text().contains("user=alice\n"));
+    assert_eq!(probe.records(), 1);
 }
 
 /// A sign-out that was sent before a change of privilege and arrives after it ends the session: ending only
