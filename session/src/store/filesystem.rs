@@ -29,6 +29,7 @@ mod replace;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod waiter;
 
 use std::fmt;
 use std::path::Path;

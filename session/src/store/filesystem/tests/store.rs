@@ -164,7 +164,8 @@ async fn a_backup_of_a_store_in_use_holds_whole_records() {
                     std::sync::Arc::new(|record| Decision::Replace(changed(record, 1)));
                 while !stop.load(Ordering::SeqCst) {
                     for key in &created {
-                        store.modify(key, None, &change).await.unwrap();
+                        let saved = store.modify(key, None, &change).await.unwrap();
+                        assert!(matches!(saved, ModifyOutcome::Replaced { .. }));
                     }
                 }
             })
