@@ -94,6 +94,23 @@ fn an_entry_is_removed_after_the_sync_that_its_deletion_owes() {
     assert!(!store.0.lock(&key, "look").unwrap().is_sync_owed());
 }
 
+/// Another process makes a session of that owner after the entry was found to be stale.
+#[test]
+fn an_entry_whose_session_is_created_meanwhile_stays() {
+    let (key, fs) = (key_of_stripe(7, 7), SimulatedFs::default());
+    let store = simulated(&fs, Durability::Relaxed);
+    let entry = (OwnerName::new("ada").as_str().to_owned(), key);
+    fs.state().index.insert(entry.clone());
+    fs.state().before_sync = Some(|fs| {
+        let other = simulated(fs, Durability::Relaxed);
+        let created = other.create(&key_of_stripe(7, 7), &owned(&record(1), "ada"));
+        assert_eq!(created.unwrap(), CreateOutcome::Created);
+    });
+    assert_eq!(store.keys_of("ada"), []);
+    assert!(fs.state().index.contains(&entry));
+    assert_eq!(store.keys_of("ada"), [key]);
+}
+
 #[test]
 fn an_entry_that_is_removed_by_hand_is_added_again() {
     let (folder, key) = (TestFolder::new(), key());
