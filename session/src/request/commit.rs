@@ -455,7 +455,7 @@ impl State {
     }
 
     /// For the test that must notice it: secrets belong to batches, not to tries.
-    #[cfg(feature = "mistakes")]
+    #[cfg(session_mistakes)]
     fn draw_again(&mut self, shared: &Shared, key: SessionKey) -> Result<(), SessionError> {
         for place in 0..self.sealed.len() {
             let sending = self.sealed[place].clone();
@@ -475,7 +475,7 @@ impl State {
         Ok(())
     }
 
-    #[cfg(not(feature = "mistakes"))]
+    #[cfg(not(session_mistakes))]
     #[expect(
         clippy::unused_self,
         clippy::unnecessary_wraps,

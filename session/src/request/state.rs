@@ -265,7 +265,7 @@ impl State {
         self.own.push((proof, secret));
     }
 
-    #[cfg(feature = "mistakes")]
+    #[cfg(session_mistakes)]
     pub(super) fn forget_drawn(&mut self, proof: Option<Proof>) {
         self.own.retain(|(own, _)| Some(*own) != proof);
     }

@@ -6,7 +6,7 @@
 
 mod cases;
 mod explore;
-#[cfg(feature = "mistakes")]
+#[cfg(session_mistakes)]
 mod mistakes;
 mod programs;
 mod store;
@@ -47,7 +47,7 @@ fn search(cases: &[Case], most: u64) -> Found {
 }
 
 /// No case breaks.
-#[cfg(not(feature = "mistakes"))]
+#[cfg(not(session_mistakes))]
 #[track_caller]
 fn hold(cases: &[Case]) {
     let found = search(cases, u64::MAX);
@@ -90,7 +90,7 @@ fn mixtures(count: u64) -> Found {
     }
 }
 
-#[cfg(not(feature = "mistakes"))]
+#[cfg(not(session_mistakes))]
 mod tests {
     use super::cases::all;
     use super::*;
