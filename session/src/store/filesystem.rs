@@ -26,6 +26,7 @@ mod options;
 mod quarantine;
 mod read;
 mod recycle;
+mod renamed;
 mod replace;
 mod sweep;
 mod tasks;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 pub use error::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
 
+use self::backup::Backup;
 use self::directory::Directory;
 use self::engine::Engine;
 use self::list::Place;
@@ -128,7 +130,7 @@ impl FilesystemStore {
     pub async fn back_up(&self, into: impl AsRef<Path>) -> Result<usize, StoreError> {
         const OPERATION: &str = "back up the sessions";
         let into = into.as_ref().to_owned();
-        let begin = move |engine: &Engine<Directory>| engine.begin_backup(&into);
+        let begin = move |_: &Engine<Directory>| Backup::begin(&into);
         let mut backup = tasks::blocking(&self.0, OPERATION, begin).await?;
         loop {
             let piece = move |engine: &Engine<Directory>| {

@@ -124,7 +124,7 @@ impl LockTable {
         let mut pause = QUICK_PAUSE;
         loop {
             if let Some(turn) = self.try_turn(key) {
-                return self.lock_turn(turn, deadline);
+                return self.lock_files(turn, Some(deadline));
             }
             if Instant::now() > deadline {
                 return Err(timed_out());
