@@ -42,6 +42,7 @@ pub use error::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
 
 use self::backup::Backup;
+use self::call::has_abandoned_calls;
 use self::directory::Directory;
 use self::engine::Engine;
 use self::list::Place;
@@ -181,7 +182,7 @@ impl fmt::Debug for FilesystemStore {
 impl SessionStore for FilesystemStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         // A call that was abandoned half-way is carried out first.
-        if !self.0.locks.has_abandoned_calls(key) {
+        if !has_abandoned_calls(key) {
             // Most are in memory: a trip to another thread would take several times as long as reading them.
             if let Some(Ok(found)) = self.0.load_cached(key) {
                 return Ok(found);
