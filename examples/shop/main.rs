@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use actix_web::{App, HttpServer, middleware, rt, web};
 use clap::Parser as _;
-use session::{CookieSettings, SessionLimit, SessionManager, SessionMiddleware, minutes};
+use session::{
+    CookieSettings, FilesystemStore, SessionLimit, SessionManager, SessionMiddleware, minutes,
+};
 
 use options::Options;
 
