@@ -137,8 +137,9 @@ pub trait SessionStore: Send + Sync + 'static {
                     },
                 };
                 let outcome = match change(&before) {
-                    // What the caller believes does not decide alone.
-                    Decision::Keep if !is_stored => continue,
+                    // What the caller believes does not decide alone. A touch moves no revision, so
+                    // that a delete at the right revision may still be of a session that was used since.
+                    Decision::Keep | Decision::Delete if !is_stored => continue,
                     Decision::Keep => return Ok(ModifyOutcome::Kept(before)),
                     Decision::Replace(after) => {
                         match self.update(key, &after, before.revision).await? {

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use session::SessionKey;
+
 /// A visitor: a connection that is kept alive, and the session cookie as a browser would hold it.
 #[derive(Debug)]
 pub struct Client {
@@ -55,10 +57,16 @@ impl Client {
     ///
     /// When there is none.
     #[must_use]
-    pub fn id(&self) -> String {
+    pub fn token(&self) -> String {
         self.cookie
             .clone()
             .expect("the visitor holds no session cookie")
+    }
+
+    /// The public half of that cookie: what names the session for its whole life.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        crate::server::key_of(&self.token())
     }
 
     /// Presents `value` from now on.
@@ -125,6 +133,21 @@ impl Client {
         response
     }
 
+    /// Sends a `GET` with the cookie on a connection of its own, and waits for no answer.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be reached.
+    pub fn send(&self, path: &str) -> Unanswered {
+        let mut connection = TcpStream::connect(self.address).expect("the server can be reached");
+        let cookie = self.cookie.as_ref().map_or_else(String::new, |value| {
+            format!("Cookie: {}={value}\r\n", self.cookie_name)
+        });
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
+        connection.write_all(request.as_bytes()).expect("sent");
+        Unanswered(connection)
+    }
+
     /// The same, for a request that the server may drop without an answer.
     pub fn try_raw(&self, method: &str, path: &str, headers: &[&[u8]]) -> Option<Response> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
@@ -138,6 +161,22 @@ impl Client {
             .set_read_timeout(Some(Duration::from_secs(30)))
             .ok()?;
         exchange(&mut connection, method, &request)
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Unanswered(TcpStream);
+
+impl Unanswered {
+    /// The client goes away, in the way that the server notices at once.
+    ///
+    /// # Panics
+    ///
+    /// When the connection cannot be reset.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO))
+            .expect("a connection can be reset");
     }
 }
 

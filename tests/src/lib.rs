@@ -1,7 +1,6 @@
 //! What the whole-library tests share: a probe application on real sockets, a client that sends
 //! exactly the bytes it is told to, and a look at stores and logs.
 
-pub mod bad_stores;
 pub mod client;
 pub mod crash;
 pub mod events;
@@ -10,6 +9,7 @@ pub mod gate;
 pub mod probe;
 pub mod process;
 pub mod server;
+pub mod stores;
 pub mod tools;
 
 /// The code in the README and in the guides compiles and runs.

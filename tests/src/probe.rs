@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, VARY};
 use actix_web::rt::time::sleep;
 use actix_web::{Either, HttpRequest, HttpResponse, Responder, error, web};
+use futures_util::future::{self, select};
 use serde::Deserialize;
-use session::{Session, SessionError, SessionExt as _, merge, seconds};
+use session::{
+    Require, Requirement, Session, SessionError, SessionExt as _, SessionKey, SessionManager,
+    Timestamp, merge, seconds,
+};
 
 use crate::gate::Gate;
 
@@ -74,7 +79,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/who", web::to(who))
         .route("/login/{user}", web::to(login))
         .route("/login-early/{user}", web::to(login_early))
+        .route(
+            "/login-early/{user}/{status}",
+            web::to(login_early_and_fail),
+        )
         .route("/give-up", web::to(give_up))
+        .route("/give-up/login/{user}", web::to(give_up_login))
         .route("/role/{role}", web::to(role))
         .route("/role", web::to(no_role))
         .route("/logout", web::to(logout))
@@ -87,6 +97,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/inc/{field}", web::to(increment))
         .route("/slow", web::to(slow))
         .route("/held", web::to(held))
+        .route("/held/{action}", web::to(held_then))
+        .route("/held/{action}/{value}", web::to(held_then))
         .route("/held-read", web::to(held_read))
         .route("/cacheable", web::to(cacheable))
         .route("/cacheable/{value}", web::to(cacheable_write))
@@ -109,7 +121,17 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/everything/{value}", web::to(everything))
         .route("/persist/{seconds}", web::to(persist))
         .route("/persist", web::to(no_persist))
+        .route("/end-at/{millis}", web::to(end_at))
+        .route("/end-at", web::to(no_end_at))
+        .route("/idle-within/{seconds}", web::to(idle_within))
         .route("/times", web::to(times))
+        .route("/arrival", web::to(arrival))
+        .route("/key", web::to(key))
+        .route("/required", web::to(required))
+        .route("/devices", web::to(devices))
+        .route("/revoke/{key}", web::to(revoke))
+        .route("/revoke-others", web::to(revoke_others))
+        .route("/revoke-all", web::to(revoke_all))
         .route("/guarded", web::get().guard(is_signed_in).to(noop));
 }
 
@@ -210,13 +232,36 @@ async fn login_early(
     Ok(describe(&session))
 }
 
-/// Waits for its save no longer than it must.
-async fn give_up(mut session: Session<Visit>) -> HttpResponse {
+/// Signs in before the response is ready, and then fails.
+async fn login_early_and_fail(
+    mut session: Session<Visit>,
+    path: web::Path<(String, u16)>,
+) -> Result<&'static str, actix_web::Error> {
+    let (user, status) = path.into_inner();
+    session.set_user(Some(user));
+    session.save().await?;
+    Err(failure(status))
+}
+
+/// Waits for its save no longer than until the gate is opened.
+async fn give_up(mut session: Session<Visit>, gate: web::Data<Gate>) -> HttpResponse {
     session.set_a(String::from("given up"));
-    let save = actix_web::rt::time::timeout(Duration::from_millis(50), session.save());
-    match save.await {
-        Ok(_) => HttpResponse::Ok().finish(),
-        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    save_or_give_up(&mut session, &gate).await
+}
+
+async fn give_up_login(
+    mut session: Session<Visit>,
+    user: web::Path<String>,
+    gate: web::Data<Gate>,
+) -> HttpResponse {
+    session.set_user(Some(user.into_inner()));
+    save_or_give_up(&mut session, &gate).await
+}
+
+async fn save_or_give_up(session: &mut Session<Visit>, gate: &Gate) -> HttpResponse {
+    match select(pin!(session.save()), pin!(gate.pass())).await {
+        future::Either::Left(_) => HttpResponse::Ok().finish(),
+        future::Either::Right(_) => HttpResponse::ServiceUnavailable().finish(),
     }
 }
 
@@ -313,6 +358,41 @@ async fn held(mut session: Session<Visit>, gate: web::Data<Gate>) -> String {
     gate.pass().await;
     session.set_last_page(String::from("held"));
     describe(&session)
+}
+
+/// Does what it is told to when the gate is opened, to the session that it has read before.
+async fn held_then(
+    mut session: Session<Visit>,
+    gate: web::Data<Gate>,
+    sessions: SessionManager,
+    request: HttpRequest,
+) -> Result<String, SessionError> {
+    gate.pass().await;
+    let value = request.match_info().get("value").unwrap_or_default();
+    match request.match_info().get("action").unwrap_or_default() {
+        "set" => session.set_last_page(value.to_owned()),
+        "login" => session.set_user(Some(value.to_owned())),
+        "no-user" => session.set_user(None),
+        "role" => session.set_role(Some(value.to_owned())),
+        "renew" => session.renew(),
+        "clear" => session.clear(),
+        "logout" => session.destroy(),
+        "save-and-logout" => {
+            session.set_last_page(value.to_owned());
+            session.save().await?;
+            session.destroy();
+        }
+        "reload" => {
+            let reloaded = session.reload().await;
+            return Ok(format!("{reloaded:?}\n{}", describe(&session)));
+        }
+        "revoke-others" => {
+            let revoked = sessions.revoke_others(&session).await?;
+            return Ok(revoked.ended.to_string());
+        }
+        _ => {}
+    }
+    Ok(describe(&session))
 }
 
 async fn held_read(session: Session<Visit>, gate: web::Data<Gate>) -> String {
@@ -452,16 +532,12 @@ async fn stream_saving(mut session: Session<Visit>) -> impl Responder {
     }))
 }
 
-/// Saves once before the head leaves, as the client must learn the id, and again in the stream.
+/// Saves once before the head leaves, as the client must learn the token, and again in the stream.
 async fn stream_new(mut session: Session<Visit>) -> Result<impl Responder, actix_web::Error> {
     session.set_a(String::from("before the head"));
-    session
-        .save()
-        .await
-        .map_err(error::ErrorInternalServerError)?;
+    session.save().await?;
     Ok(
         HttpResponse::Ok().streaming(futures_util::stream::once(async move {
-            sleep(Duration::from_millis(50)).await;
             session.set_b(String::from("after the head"));
             let saved = session.save().await;
             Ok::<_, Infallible>(web::Bytes::from(format!("{saved:?}")))
@@ -522,9 +598,102 @@ async fn no_persist(mut session: Session<Visit>) -> &'static str {
     "until the browser closes"
 }
 
+async fn end_at(mut session: Session<Visit>, millis: web::Path<u64>) -> &'static str {
+    session.end_at(Timestamp::from_millis(*millis));
+    "ends"
+}
+
+async fn no_end_at(mut session: Session<Visit>) -> &'static str {
+    session.end_at(None);
+    "ends by the policy"
+}
+
+async fn idle_within(mut session: Session<Visit>, length: web::Path<u64>) -> &'static str {
+    session.idle_within(seconds(*length));
+    "idles"
+}
+
+async fn arrival(session: Session<Visit>) -> String {
+    format!("{:?}", session.arrival())
+}
+
+async fn key(session: Session<Visit>) -> String {
+    let key = session.key();
+    key.map_or_else(|| String::from("-"), |key| key.to_string())
+}
+
+/// For those who have signed in.
+pub struct SignedIn;
+
+impl Requirement for SignedIn {
+    type Data = Visit;
+    type Rejection = actix_web::Error;
+
+    fn check(session: &Session<Visit>) -> Result<(), actix_web::Error> {
+        match session.user {
+            Some(_) => Ok(()),
+            None => Err(error::ErrorUnauthorized("please sign in")),
+        }
+    }
+}
+
+async fn required(session: Require<SignedIn>) -> String {
+    describe(&session)
+}
+
+/// The sessions of who is signed in, the one used last first, as lines of key and `this` or `other`.
+async fn devices(
+    session: Session<Visit>,
+    sessions: SessionManager,
+) -> Result<String, SessionError> {
+    let Some(user) = &session.user else {
+        return Ok(String::new());
+    };
+    let mut text = String::new();
+    for found in sessions.sessions_of(user).await? {
+        let which = if session.is_same_session(&found) {
+            "this"
+        } else {
+            "other"
+        };
+        let _ = writeln!(text, "{} {which}", found.key);
+    }
+    Ok(text)
+}
+
+async fn revoke(
+    session: Session<Visit>,
+    sessions: SessionManager,
+    key: web::Path<String>,
+) -> Result<String, actix_web::Error> {
+    let key: SessionKey = key.parse().map_err(error::ErrorNotFound)?;
+    let Some(user) = &session.user else {
+        return Ok(String::from("nobody"));
+    };
+    Ok(sessions.revoke(user, &key).await?.to_string())
+}
+
+async fn revoke_others(
+    session: Session<Visit>,
+    sessions: SessionManager,
+) -> Result<String, SessionError> {
+    Ok(sessions.revoke_others(&session).await?.ended.to_string())
+}
+
+async fn revoke_all(
+    session: Session<Visit>,
+    sessions: SessionManager,
+) -> Result<String, SessionError> {
+    let Some(user) = &session.user else {
+        return Ok(String::from("nobody"));
+    };
+    Ok(sessions.revoke_all(user).await?.ended.to_string())
+}
+
 async fn times(session: Session<Visit>) -> impl Responder {
     web::Json(serde_json::json!({
         "created": session.created_at().as_millis(),
+        "last_seen": session.last_seen_at().map(Timestamp::as_millis),
         "expires": session.expires_at().as_millis(),
         "is_new": session.is_new(),
         "is_modified": session.is_modified(),

@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
-use session::testing::{CountingStore, TestClock};
+use session::testing::{Calls, CountingStore, TestClock};
 use session::{
-    BoxedStore, Listing, SessionInfo, SessionManager, SessionManagerBuilder, SessionMiddleware,
-    SessionStore,
+    Listing, SessionInfo, SessionKey, SessionManager, SessionManagerBuilder, SessionMiddleware,
+    SessionStore, SessionToken,
 };
 
 use crate::client::Client;
@@ -73,18 +73,26 @@ impl Drop for Server {
 }
 
 /// The probe application over a store that counts its calls, with a clock that stands still.
-#[derive(Debug)]
 pub struct ProbeServer {
     /// The server.
     pub server: Server,
     /// The manager of its sessions.
-    pub sessions: SessionManager<CountingStore<BoxedStore>>,
+    pub sessions: SessionManager,
     /// Its clock.
     pub clock: TestClock,
     /// What the library has logged on the worker threads.
     pub events: Events,
-    /// Where the requests for `/held` and `/held-read` wait.
+    /// Where the requests for `/held` and the like wait.
     pub gate: Gate,
+    calls: Box<dyn Fn() -> Calls + Send + Sync>,
+}
+
+impl std::fmt::Debug for ProbeServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProbeServer")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ProbeServer {
@@ -94,15 +102,19 @@ impl ProbeServer {
     }
 
     /// The probe with other settings.
+    ///
+    /// # Panics
+    ///
+    /// When they contradict each other.
     pub fn configured(
         store: impl SessionStore,
-        settings: impl FnOnce(
-            SessionManagerBuilder<CountingStore<BoxedStore>>,
-        ) -> SessionManagerBuilder<CountingStore<BoxedStore>>,
+        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
     ) -> Self {
         let clock = TestClock::default();
-        let store = CountingStore::new(store.boxed());
-        let sessions = settings(SessionManager::builder(store).clock(clock.clone())).build();
+        let store = CountingStore::new(store);
+        let counted = store.clone();
+        let builder = SessionManager::builder(store).clock(clock.clone());
+        let sessions = settings(builder).build().expect("good settings");
         let events = Events::default();
         let (manager, gate) = (sessions.clone(), Gate::default());
         let held = web::Data::new(gate.clone());
@@ -120,6 +132,7 @@ impl ProbeServer {
             clock,
             events,
             gate,
+            calls: Box::new(move || counted.calls()),
         }
     }
 
@@ -137,10 +150,26 @@ impl ProbeServer {
         client
     }
 
+    /// What the store has been asked.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        (self.calls)()
+    }
+
     /// How often the store has been asked anything.
     #[must_use]
     pub fn store_calls(&self) -> u64 {
-        self.sessions.store().calls().total()
+        self.calls().total()
+    }
+
+    /// Ends the session of this cookie value, as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn end(&self, value: &str) {
+        let ended = block_on(self.sessions.end(&key_of(value)));
+        assert!(ended.expect("the store works"), "there is no such session");
     }
 
     /// How many records there are.
@@ -158,11 +187,31 @@ impl ProbeServer {
     }
 }
 
-fn count(mut sessions: Listing, wanted: impl Fn(&SessionInfo) -> bool) -> usize {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+/// The key in a cookie's value.
+///
+/// # Panics
+///
+/// When the value is no token.
+#[must_use]
+pub fn key_of(value: &str) -> SessionKey {
+    SessionToken::parse(value).expect("a token").key()
+}
+
+/// Runs a future to its end on this thread, for tests that talk to a server.
+///
+/// # Panics
+///
+/// When there can be no runtime.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+        .expect("a runtime")
+        .block_on(future)
+}
+
+fn count(mut sessions: Listing, wanted: impl Fn(&SessionInfo) -> bool) -> usize {
+    block_on(async {
         let mut count = 0;
         while let Some(session) = sessions.next().await {
             count += usize::from(wanted(&session.expect("the record can be read")));

@@ -1,14 +1,28 @@
-//! A store that counts what it is asked.
+//! A store that counts how often it is called.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
-    Change, Created, Listing, Modified, Record, Revision, SessionStore, StoreError, StoreKey,
-    Swapped, Timestamp,
+    CreateOutcome, Cursor, DeleteOutcome, ModifyOutcome, Page, Record, RecordUpdate, Revision,
+    SessionKey, SessionStore, StoreError, Timestamp, UpdateOutcome,
 };
 
-/// Passes every call on to another store and counts it. Clones share the store and the counts.
+/// Passes every call on to the same method of another store, and counts it. Clones share the store and the
+/// counts.
+///
+/// ```
+/// use session::testing::CountingStore;
+/// use session::{MemoryStore, SessionKey, SessionStore as _};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = CountingStore::new(MemoryStore::new());
+/// store.load(&SessionKey::from_bytes([7; 16])).await?;
+/// assert_eq!(store.calls().load, 1);
+/// assert_eq!(store.calls().total(), 1);
+/// # Ok::<(), session::StoreError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct CountingStore<S> {
     store: Arc<S>,
@@ -20,12 +34,12 @@ struct Counts {
     load: AtomicU64,
     create: AtomicU64,
     update: AtomicU64,
-    modify: AtomicU64,
     delete: AtomicU64,
-    touch: AtomicU64,
     list: AtomicU64,
-    find: AtomicU64,
-    remove_expired: AtomicU64,
+    modify: AtomicU64,
+    touch: AtomicU64,
+    sessions_of: AtomicU64,
+    take_expired: AtomicU64,
 }
 
 /// How often each method of a store was called.
@@ -36,27 +50,30 @@ pub struct Calls {
     pub load: u64,
     pub create: u64,
     pub update: u64,
-    pub modify: u64,
     pub delete: u64,
-    pub touch: u64,
     pub list: u64,
-    pub find: u64,
-    pub remove_expired: u64,
+    pub modify: u64,
+    pub touch: u64,
+    pub sessions_of: u64,
+    pub take_expired: u64,
 }
 
 impl Calls {
     /// All calls together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.load
-            + self.create
-            + self.update
-            + self.modify
-            + self.delete
-            + self.touch
-            + self.list
-            + self.find
-            + self.remove_expired
+        let Calls {
+            load,
+            create,
+            update,
+            delete,
+            list,
+            modify,
+            touch,
+            sessions_of,
+            take_expired,
+        } = *self;
+        load + create + update + delete + list + modify + touch + sessions_of + take_expired
     }
 }
 
@@ -69,31 +86,26 @@ impl<S> CountingStore<S> {
         }
     }
 
+    /// The store that the calls are passed on to: what is asked of it directly is not counted.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.store
+    }
+
     /// The calls so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        let Counts {
-            load,
-            create,
-            update,
-            modify,
-            delete,
-            touch,
-            list,
-            find,
-            remove_expired,
-        } = &*self.counts;
         let read = |count: &AtomicU64| count.load(Ordering::SeqCst);
         Calls {
-            load: read(load),
-            create: read(create),
-            update: read(update),
-            modify: read(modify),
-            delete: read(delete),
-            touch: read(touch),
-            list: read(list),
-            find: read(find),
-            remove_expired: read(remove_expired),
+            load: read(&self.counts.load),
+            create: read(&self.counts.create),
+            update: read(&self.counts.update),
+            delete: read(&self.counts.delete),
+            list: read(&self.counts.list),
+            modify: read(&self.counts.modify),
+            touch: read(&self.counts.touch),
+            sessions_of: read(&self.counts.sessions_of),
+            take_expired: read(&self.counts.take_expired),
         }
     }
 }
@@ -112,67 +124,77 @@ fn count(counter: &AtomicU64) {
 }
 
 impl<S: SessionStore> SessionStore for CountingStore<S> {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         count(&self.counts.load);
         self.store.load(key).await
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<CreateOutcome, StoreError> {
         count(&self.counts.create);
         self.store.create(key, record).await
     }
 
     async fn update(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         record: &Record,
         expected: Revision,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<UpdateOutcome, StoreError> {
         count(&self.counts.update);
         self.store.update(key, record, expected).await
     }
 
     async fn delete(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         expected: Option<Revision>,
-    ) -> Result<Swapped, StoreError> {
+    ) -> Result<DeleteOutcome, StoreError> {
         count(&self.counts.delete);
         self.store.delete(key, expected).await
     }
 
-    async fn touch(
-        &self,
-        key: &StoreKey,
-        last_seen: Timestamp,
-        expires: Timestamp,
-    ) -> Result<bool, StoreError> {
-        count(&self.counts.touch);
-        self.store.touch(key, last_seen, expires).await
-    }
-
-    fn list(&self) -> Listing {
+    async fn list(&self, after: Option<Cursor>, at_most: usize) -> Result<Page, StoreError> {
         count(&self.counts.list);
-        self.store.list()
-    }
-
-    fn find(&self, owner: &str) -> Listing {
-        count(&self.counts.find);
-        self.store.find(owner)
-    }
-
-    async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        count(&self.counts.remove_expired);
-        self.store.remove_expired(now).await
+        self.store.list(after, at_most).await
     }
 
     async fn modify(
         &self,
-        key: &StoreKey,
-        base: &Record,
-        change: &Change,
-    ) -> Result<Modified, StoreError> {
+        key: &SessionKey,
+        base: Option<&Record>,
+        change: &RecordUpdate,
+    ) -> Result<ModifyOutcome, StoreError> {
         count(&self.counts.modify);
         self.store.modify(key, base, change).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        last_seen: Timestamp,
+        expires: Timestamp,
+        expected: Revision,
+    ) -> Result<UpdateOutcome, StoreError> {
+        count(&self.counts.touch);
+        self.store.touch(key, last_seen, expires, expected).await
+    }
+
+    async fn sessions_of(
+        &self,
+        owner: &str,
+        after: Option<Cursor>,
+        at_most: usize,
+    ) -> Result<Page, StoreError> {
+        count(&self.counts.sessions_of);
+        self.store.sessions_of(owner, after, at_most).await
+    }
+
+    async fn take_expired(
+        &self,
+        now: Timestamp,
+        at_most: usize,
+    ) -> Result<Vec<(SessionKey, Record)>, StoreError> {
+        count(&self.counts.take_expired);
+        self.store.take_expired(now, at_most).await
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::data::{Companion as _, Reader, SessionData, Writer};
 use crate::record::{Changes, Field, Fields, Record};
-use crate::{StoreKey, Timestamp};
+use crate::{SessionKey, Timestamp};
 
 /// Set to `update`, it has the forms written anew.
 const VARIABLE: &str = "SESSION_STORED_FORM";
@@ -86,8 +86,9 @@ pub fn assert_stored_form<T: SessionData>(
     );
 }
 
-fn key() -> StoreKey {
-    StoreKey::of_test()
+/// The key that every pinned form is encoded for.
+fn key() -> SessionKey {
+    SessionKey::from_bytes([0; 16])
 }
 
 fn encoded<T: SessionData>(fill: impl FnOnce(&mut T::Tracked)) -> Record {

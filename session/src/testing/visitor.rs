@@ -13,10 +13,11 @@ use super::TestClock;
 use crate::data::{Companion as _, Reader, SessionData};
 use crate::record::Fields;
 use crate::{
-    MemoryStore, Session, SessionManager, SessionManagerBuilder, SessionMiddleware, Timestamp,
+    CookieChange, MemoryStore, Session, SessionManager, SessionManagerBuilder, SessionMiddleware,
+    SessionStore, Timestamp,
 };
 
-/// Sessions for the tests of an application: in memory, with a clock to move.
+/// Sessions for the tests of an application, with a clock to move: in memory, or over any other store.
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "actix-web"))] {
@@ -64,37 +65,59 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct TestSessions {
-    manager: SessionManager<MemoryStore>,
+    manager: SessionManager,
     clock: TestClock,
 }
 
 impl TestSessions {
-    /// With the settings that a manager has by default.
+    /// In memory, with the settings that a manager has by default.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(|builder| builder)
+        Self::over(MemoryStore::new())
     }
 
-    /// With other settings.
+    /// In memory, with other settings.
+    ///
+    /// # Panics
+    ///
+    /// When the settings contradict each other.
     #[must_use]
     pub fn with(
-        settings: impl FnOnce(SessionManagerBuilder<MemoryStore>) -> SessionManagerBuilder<MemoryStore>,
+        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
     ) -> Self {
+        Self::of(settings(SessionManager::builder(MemoryStore::new())))
+    }
+
+    /// Over this store: one that fails, for instance, or the one that the application uses.
+    #[must_use]
+    pub fn over(store: impl SessionStore) -> Self {
+        Self::of(SessionManager::builder(store))
+    }
+
+    /// The sessions of the manager that the application builds, whose clock is replaced.
+    ///
+    /// # Panics
+    ///
+    /// When the settings contradict each other.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test fails by panicking")]
+    pub fn of(builder: SessionManagerBuilder) -> Self {
         let clock = TestClock::default();
-        let builder = SessionManager::builder(MemoryStore::new());
-        let manager = settings(builder).clock(clock.clone()).build();
-        TestSessions { manager, clock }
+        match builder.clock(clock.clone()).build() {
+            Ok(manager) => TestSessions { manager, clock },
+            Err(error) => panic!("the manager cannot be built: {error}"),
+        }
     }
 
     /// The manager, for what asks for it.
     #[must_use]
-    pub fn manager(&self) -> &SessionManager<MemoryStore> {
+    pub fn manager(&self) -> &SessionManager {
         &self.manager
     }
 
     /// The middleware to wrap the application in.
     #[must_use]
-    pub fn middleware(&self) -> SessionMiddleware<MemoryStore> {
+    pub fn middleware(&self) -> SessionMiddleware {
         SessionMiddleware::new(self.manager.clone())
     }
 
@@ -122,13 +145,13 @@ impl TestSessions {
     pub async fn visitor<T: SessionData>(&self, fill: impl FnOnce(&mut T::Tracked)) -> TestVisitor {
         let mut visitor = self.stranger();
         let filled = async {
-            let mut session: Session<T> = self.manager.create()?;
+            let mut session: Session<T> = self.manager.create();
             fill(&mut session);
-            self.manager.save(&mut session).await?;
-            Ok::<_, crate::SessionError>(session.id().as_str().to_owned())
+            self.manager.save(&mut session).await
         };
         match filled.await {
-            Ok(id) => visitor.cookie = Some(id),
+            Ok(CookieChange::Set { token, .. }) => visitor.cookie = Some(token.expose()),
+            Ok(_) => {}
             Err(error) => panic!("the visitor's session cannot be stored: {error}"),
         }
         visitor
@@ -144,7 +167,7 @@ impl Default for TestSessions {
 /// A visitor, with the session cookie that a browser would hold.
 #[derive(Clone)]
 pub struct TestVisitor {
-    manager: SessionManager<MemoryStore>,
+    manager: SessionManager,
     cookie: Option<String>,
 }
 
@@ -202,7 +225,7 @@ impl TestVisitor {
     /// When it cannot be read.
     #[expect(clippy::panic, reason = "a test fails by panicking")]
     pub async fn session<T: SessionData>(&self) -> Session<T> {
-        match self.manager.get(self.cookie()).await {
+        match self.manager.open(self.cookie()).await {
             Ok(session) => session,
             Err(error) => panic!("the visitor's session cannot be read: {error}"),
         }
@@ -230,7 +253,7 @@ impl TestVisitor {
     }
 }
 
-/// Prints no id.
+/// Prints no token.
 impl fmt::Debug for TestVisitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestVisitor")

@@ -8,11 +8,11 @@ use std::io::Read as _;
 
 use session::{
     CookieSettings, FilesystemStore, MemoryStore, SameSite, SessionManager, SessionMiddleware,
-    SessionStore as _,
 };
 use session_tests::events::Events;
 use session_tests::probe;
 use session_tests::server::Server;
+use session_tests::stores::AnyStore;
 
 #[expect(
     clippy::print_stdout,
@@ -36,12 +36,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
     }
     let store = match folder.as_str() {
-        "memory" => MemoryStore::new().boxed(),
-        _ => FilesystemStore::open(folder)?.boxed(),
+        "memory" => AnyStore::from(MemoryStore::new()),
+        _ => AnyStore::from(FilesystemStore::open(folder)?),
     };
     let sessions = SessionManager::builder(store)
         .cookie(cookie.build()?)
-        .build();
+        .build()?;
     let server = Server::start(2, &Events::default(), move |config| {
         let manager = sessions.clone();
         config.route(
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let sessions = manager.clone();
                 async move {
                     sessions
-                        .find(&*owner)
+                        .sessions_of(&*owner)
                         .await
                         .map(|found| found.len().to_string())
                 }

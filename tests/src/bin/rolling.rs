@@ -173,7 +173,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("usage: rolling <folder> old|new")?;
     let is_new = arguments.next().as_deref() == Some("new");
-    let sessions = SessionManager::builder(FilesystemStore::open(folder)?).build();
+    let sessions = SessionManager::new(FilesystemStore::open(folder)?);
     let server = Server::start(2, &Events::default(), move |config| {
         config.service(
             web::scope("")

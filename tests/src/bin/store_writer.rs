@@ -2,23 +2,22 @@
 //!
 //! `store_writer <folder> <durability> loop <seed>`: creates, saves, renews, signs in and destroys
 //! sessions.
-//! `store_writer <folder> <durability> save|renew|destroy|create <id>`: says that it is ready, waits
+//! `store_writer <folder> <durability> save|renew|destroy|create <token>`: says that it is ready, waits
 //! for a line, does that once, and says that it is done.
 
 use std::io::{BufRead as _, Write as _};
 
-use session::{Durability, FilesystemStore, Session, SessionManager};
+use session::{CookieChange, Durability, FilesystemStore, Session, SessionManager};
 use session_tests::crash::{Payload, USERS};
 
 #[expect(clippy::print_stdout, reason = "it talks to the test that started it")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, durability, what, rest] = arguments.as_slice() else {
-        return Err("usage: store_writer <folder> <durability> <what> <id or seed>".into());
+        return Err("usage: store_writer <folder> <durability> <what> <token or seed>".into());
     };
     let durability = match durability.as_str() {
-        "process" => Durability::Process,
-        "atomic" => Durability::Atomic,
+        "relaxed" => Durability::Relaxed,
         "durable" => Durability::Durable,
         other => return Err(format!("unknown: {other}").into()),
     };
@@ -30,14 +29,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = FilesystemStore::builder(folder)
         .durability(durability)
         .open()?;
-    let sessions = SessionManager::builder(store).build();
+    let sessions = SessionManager::new(store);
     if what == "loop" {
         return runtime.block_on(work(&sessions, rest.parse()?));
     }
     let mut session: Session<Payload> = if what == "create" {
-        sessions.create()?
+        sessions.create()
     } else {
-        runtime.block_on(sessions.get(Some(rest)))?
+        runtime.block_on(sessions.open(Some(rest)))?
     };
     if what == "save" {
         // Not the first one of this process, which makes files that the later ones write over.
@@ -61,10 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn work(
-    sessions: &SessionManager<FilesystemStore>,
-    seed: u64,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn work(sessions: &SessionManager, seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut number = seed;
     let mut next = move || {
         // Any sequence will do, as long as the seed repeats it.
@@ -73,38 +69,34 @@ async fn work(
             .wrapping_add(1_442_695_040_888_963_407);
         number >> 33
     };
-    let mut ids: Vec<String> = Vec::new();
+    let mut tokens: Vec<String> = Vec::new();
     loop {
-        if ids.len() < 4 {
-            let mut session: Session<Payload> = sessions.create()?;
+        if tokens.len() < 4 {
+            let mut session: Session<Payload> = sessions.create();
             session.fill(next());
-            sessions.save(&mut session).await?;
-            ids.push(session.id().as_str().to_owned());
+            if let CookieChange::Set { token, .. } = sessions.save(&mut session).await? {
+                tokens.push(token.expose());
+            }
             continue;
         }
-        let index = usize::try_from(next())? % ids.len();
-        let mut session: Session<Payload> = sessions.get(Some(&ids[index])).await?;
+        let index = usize::try_from(next())? % tokens.len();
+        let mut session: Session<Payload> = sessions.open(Some(&tokens[index])).await?;
         match next() % 8 {
             0 => {
                 sessions.delete(session).await?;
-                ids.swap_remove(index);
+                tokens.swap_remove(index);
+                continue;
             }
-            1 => {
-                session.renew();
-                session.fill(next());
-                sessions.save_if_modified(&mut session).await?;
-                session.id().as_str().clone_into(&mut ids[index]);
-            }
+            1 => session.renew(),
             2 | 3 => {
                 let user = USERS[usize::try_from(next())? % USERS.len()];
                 session.set_user(Some(user.to_owned()));
-                sessions.save_if_modified(&mut session).await?;
-                session.id().as_str().clone_into(&mut ids[index]);
             }
-            _ => {
-                session.fill(next());
-                sessions.save_if_modified(&mut session).await?;
-            }
+            _ => session.fill(next()),
+        }
+        let change = sessions.save_if_modified(&mut session).await?;
+        if let CookieChange::Set { token, .. } = change {
+            tokens[index] = token.expose();
         }
     }
 }
