@@ -197,7 +197,7 @@ async fn session(session: Session<Visit>) -> web::Json<serde_json::Value> {
         "arrival": format!("{:?}", session.arrival()),
         "is_new": session.is_new(),
         "user": session.user,
-        "sudo_for": session.expires_in_sudo().map(|left| left.as_secs()),
+        "sudo_for": session.expires_in_sudo().filter(|_| session.sudo).map(|left| left.as_secs()),
         "browser": session.browser,
         "cart": session.cart,
         "notice": session.notice,
