@@ -9,10 +9,10 @@ use crate::catalog::{Product, ProductId};
 use crate::handlers::Problem;
 
 /// A visit to the shop.
-#[derive(Debug, Default, Session)]
+#[derive(Default, Session)]
 pub(crate) struct Visit {
     /// Who is signed in. A change gives the session a new secret, and the user's sessions can be listed.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub(crate) user: Option<String>,
 
     /// The visitor has just typed the password, and may change it.

@@ -7,6 +7,7 @@ pub mod events;
 pub mod faults;
 pub mod gate;
 pub mod probe;
+mod probe_axum;
 pub mod process;
 pub mod server;
 pub mod stores;
@@ -19,6 +20,8 @@ mod documents {
     pub struct Readme;
     #[doc = include_str!("../../docs/fields.md")]
     pub struct Fields;
+    #[doc = include_str!("../../docs/custom-store.md")]
+    pub struct CustomStore;
     #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
     pub struct ComingFromWerkzeug;
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use actix_web::dev::{Service as _, ServiceRequest};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
-use session::{CookieSettings, MemoryStore, Session, SessionManager, SessionMiddleware};
+use session::testing::TestClock;
+use session::{
+    CookieSettings, MemoryStore, Session, SessionManager, SessionMiddleware, SessionToken, hours,
+    minutes,
+};
 use session_tests::client::Client;
 use session_tests::events::Events;
 use session_tests::probe::{self, Visit};
-use session_tests::server::{ProbeServer, Server};
+use session_tests::server::{ProbeServer, Server, block_on};
 
-fn manager(name: &str) -> SessionManager<MemoryStore> {
+fn manager(name: &str) -> SessionManager {
     let cookie = CookieSettings::builder()
         .name(name)
         .build()
@@ -21,9 +25,10 @@ fn manager(name: &str) -> SessionManager<MemoryStore> {
     SessionManager::builder(MemoryStore::new())
         .cookie(cookie)
         .build()
+        .expect("good settings")
 }
 
-/// Promise 7: a request that does not extract the session touches no store and gets no header.
+/// A request that does not extract the session touches no store and gets no header.
 #[test]
 fn a_request_without_extraction_touches_nothing() {
     let probe = ProbeServer::start(MemoryStore::new());
@@ -59,10 +64,10 @@ fn several_extractors_in_one_handler_make_one_save() {
     let probe = ProbeServer::start(MemoryStore::new());
     let mut visitor = probe.client();
     assert_eq!(visitor.get("/two/x").text(), "visits=1");
-    let calls = probe.sessions.store().calls();
+    let calls = probe.calls();
     assert_eq!((calls.create, calls.modify, calls.update), (1, 0, 0));
     assert_eq!(visitor.get("/two/y").text(), "visits=2");
-    let calls = probe.sessions.store().calls();
+    let calls = probe.calls();
     assert_eq!((calls.load, calls.create, calls.modify), (1, 1, 1));
     let seen = visitor.get("/who").text();
     assert!(seen.contains("\na=y\nb=y\n"), "{seen}");
@@ -118,7 +123,7 @@ fn later_extractions_see_earlier_changes() {
     );
 }
 
-/// LC-12 [gate]: an inner middleware that ends in an `Err` is answered as any other response of its
+/// An inner middleware that ends in an `Err` is answered as any other response of its
 /// status: below 500 the changes are saved and the cookie is set, from 500 on they are dropped; a
 /// destroy is carried out either way.
 #[test]
@@ -208,7 +213,7 @@ fn guards_and_helpers_see_the_open_session() {
     );
 }
 
-/// CK-4: the same middleware twice is one; with different cookies the innermost is meant; with the
+/// The same middleware twice is one; with different cookies the innermost is meant; with the
 /// same cookie of different managers it is an error that says so.
 #[test]
 fn nested_middlewares_are_told_apart_by_their_cookies() {
@@ -253,9 +258,8 @@ fn nested_middlewares_are_told_apart_by_their_cookies() {
     let response = visitor.get("/mixed/set/a/outer");
     assert_eq!(response.set_cookies("other").len(), 0);
     assert!(visitor.get("/mixed/who").text().contains("\na=outer\n"));
-    // A session of one cookie is nothing under the other's (ID-8).
-    let id = visitor.id();
-    let header = format!("Cookie: other={id}");
+    // A session of one cookie is nothing under the other's.
+    let header = format!("Cookie: other={}", visitor.token());
     let response = visitor.raw("GET", "/mixed/inner/who", &[header.as_bytes()]);
     assert!(response.text().contains("new=true\n"));
 
@@ -283,85 +287,55 @@ fn extraction_without_the_middleware_says_what_is_missing() {
     assert_eq!(line.level, tracing::Level::ERROR);
 }
 
-/// A handle that is moved into the body and changed there without a save is loud in the log.
-#[test]
-fn a_change_after_the_head_that_is_not_saved_is_loud() {
-    let probe = ProbeServer::start(MemoryStore::new());
-    let mut visitor = probe.client();
-    visitor.get("/set/a/before");
-    let _ = probe.events.take();
-    assert_eq!(visitor.get("/stream").text(), "streamed");
-    assert_eq!(probe.events.take(), ["dropped_after_commit"]);
-    assert!(visitor.get("/who").text().contains("\na=before\n"));
-}
-
-/// With a save it is saved, as long as the client need not learn a new id.
-#[test]
-fn a_stream_saves_by_hand() {
-    let probe = ProbeServer::start(MemoryStore::new());
-    let mut visitor = probe.client();
-    // A new session: the head has left without its id, so saving is an error and makes none.
-    assert!(visitor.get("/stream-saving").text().contains("HeadSent"));
-    assert_eq!(probe.records(), 0);
-    // One that was saved before the head can be saved again after it.
-    let response = visitor.get("/stream-new");
-    assert_eq!(response.text(), "Ok(Written)");
-    let seen = visitor.get("/who").text();
-    assert!(
-        seen.contains("\na=before the head\nb=after the head\n"),
-        "{seen}"
-    );
-    assert_eq!(visitor.get("/stream-saving").text(), "Ok(Written)");
-    assert!(visitor.get("/who").text().contains("\na=from the stream\n"));
-}
-
 async fn socket(
     mut session: Session<Visit>,
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, Error> {
     session.set_a(String::from("connected"));
-    session
-        .save()
-        .await
-        .map_err(actix_web::error::ErrorInternalServerError)?;
+    session.save().await?;
     let (response, mut socket, mut messages) = actix_ws::handle(&request, body)?;
     actix_web::rt::spawn(async move {
         while let Some(Ok(message)) = messages.recv().await {
-            if let actix_ws::Message::Text(text) = message {
-                session.set_b(text.to_string());
-                let saved = session.save().await;
-                if socket.text(format!("{saved:?}")).await.is_err() {
-                    break;
+            let actix_ws::Message::Text(text) = message else {
+                continue;
+            };
+            let answer = match &*text {
+                "reload" => {
+                    let reloaded = session.reload().await;
+                    format!("{reloaded:?} user={:?} b={}", session.user, session.b)
                 }
+                "refresh" => {
+                    session.refresh();
+                    format!("user={:?} b={}", session.user, session.b)
+                }
+                text => {
+                    session.set_b(text.to_owned());
+                    format!("{:?}", session.save().await)
+                }
+            };
+            if socket.text(answer).await.is_err() {
+                break;
             }
         }
     });
     Ok(response)
 }
 
-/// A web socket saves what it changes, and cannot bring back a session that was signed out of.
-#[test]
-fn a_web_socket_saves_by_hand() {
-    let sessions = manager("__Host-id");
-    let server = Server::start(1, &Events::default(), move |config| {
-        config.service(
-            web::scope("")
-                .wrap(SessionMiddleware::new(sessions.clone()))
-                .route("/socket", web::get().to(socket))
-                .configure(probe::routes),
-        );
-    });
-    let mut stream = TcpStream::connect(server.address).expect("a connection");
+/// Opens the probe's socket, with this cookie if there is one; gives the cookie that its head sets.
+fn connect(address: std::net::SocketAddr, cookie: Option<&str>) -> (TcpStream, Option<String>) {
+    let mut stream = TcpStream::connect(address).expect("a connection");
     stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("a time-out");
-    stream
-        .write_all(
-            b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        )
-        .expect("sent");
+    let cookie = cookie.map_or_else(String::new, |value| {
+        format!("Cookie: __Host-id={value}\r\n")
+    });
+    let request = format!(
+        "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -370,22 +344,114 @@ fn a_web_socket_saves_by_hand() {
     }
     let head = String::from_utf8(head).expect("text");
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-    let (_, rest) = head
-        .split_once("__Host-id=")
-        .expect("the cookie is set with the head");
-    let mut visitor = Client::holding(server.address, &rest[..43]);
+    let set = head.split_once("__Host-id=");
+    let set = set.map(|(_, rest)| rest[..SessionToken::LENGTH].to_owned());
+    (stream, set)
+}
+
+/// A server with the socket and the probe's routes, and a clock to move.
+fn with_socket() -> (Server, SessionManager, TestClock) {
+    let clock = TestClock::default();
+    let sessions = SessionManager::builder(MemoryStore::new())
+        .clock(clock.clone())
+        .build()
+        .expect("good settings");
+    let manager = sessions.clone();
+    let server = Server::start(1, &Events::default(), move |config| {
+        config.service(
+            web::scope("")
+                .wrap(SessionMiddleware::new(manager.clone()))
+                .route("/socket", web::get().to(socket))
+                .configure(probe::routes),
+        );
+    });
+    (server, sessions, clock)
+}
+
+/// A web socket saves what it changes, and cannot bring back a session that was signed out of.
+#[test]
+fn a_web_socket_saves_by_hand() {
+    let (server, _, _) = with_socket();
+    let (mut stream, token) = connect(server.address, None);
+    let token = token.expect("the cookie is set with the head");
+    let mut visitor = Client::holding(server.address, &token);
     assert!(visitor.get("/who").text().contains("\na=connected\n"));
 
     assert_eq!(say(&mut stream, "hello"), "Ok(Written)");
     assert!(visitor.get("/who").text().contains("\nb=hello\n"));
     visitor.get("/logout");
-    assert_eq!(say(&mut stream, "late"), "Ok(Gone)");
-    assert!(
-        Client::holding(server.address, &rest[..43])
-            .get("/who")
-            .text()
-            .contains("new=true\n")
-    );
+    assert_eq!(say(&mut stream, "late"), "Ok(Dropped)");
+    let seen = Client::holding(server.address, &token).get("/who").text();
+    assert!(seen.contains("new=true\n"));
+}
+
+/// An open handle goes on for as long as its session lives, however long it was idle and however often the
+/// session was used meanwhile.
+#[test]
+fn an_open_socket_goes_on_for_as_long_as_its_session_lives() {
+    let (server, _, clock) = with_socket();
+    let (mut stream, token) = connect(server.address, None);
+    let mut visitor = Client::holding(server.address, &token.expect("a cookie"));
+    for hour in 1..12 {
+        for _ in 0..4 {
+            clock.advance(minutes(15));
+            assert_eq!(visitor.get(&format!("/set/a/{hour}")).status, 200);
+        }
+        assert_eq!(say(&mut stream, &format!("hour {hour}")), "Ok(Written)");
+        let seen = visitor.get("/who").text();
+        assert!(
+            seen.contains(&format!("\na={hour}\nb=hour {hour}\n")),
+            "{seen}"
+        );
+    }
+    clock.advance(hours(1));
+    assert_eq!(say(&mut stream, "after the timeout"), "Ok(Dropped)");
+}
+
+/// An open handle learns by `reload` what other requests have saved, and that its session has ended or was
+/// signed in by another request; `refresh` asks nobody.
+#[test]
+fn an_open_socket_learns_by_a_reload_that_its_session_has_ended() {
+    let (server, sessions, clock) = with_socket();
+    let ended = "Err(Ended) user=None b=";
+    for ending in ["logout", "revoke", "sign-in", "expire"] {
+        let mut visitor = Client::new(server.address);
+        visitor.get("/login/alice");
+        visitor.get("/set/b/first");
+        let (mut stream, _) = connect(server.address, Some(&visitor.token()));
+        visitor.get("/set/b/second");
+        assert_eq!(say(&mut stream, "refresh"), "user=Some(\"alice\") b=first");
+        let seen = say(&mut stream, "reload");
+        assert_eq!(seen, "Ok(()) user=Some(\"alice\") b=second", "{ending}");
+        match ending {
+            "logout" => {
+                visitor.get("/logout");
+            }
+            "revoke" => {
+                let revoked = block_on(sessions.revoke("alice", &visitor.key()));
+                assert!(revoked.expect("the store works"));
+            }
+            "sign-in" => {
+                visitor.get("/login/bob");
+            }
+            _ => clock.advance(hours(1)),
+        }
+        assert_eq!(
+            say(&mut stream, "refresh"),
+            "user=Some(\"alice\") b=second",
+            "{ending}"
+        );
+        assert_eq!(say(&mut stream, "reload"), ended, "{ending}");
+        assert_eq!(say(&mut stream, "reload"), ended, "{ending}");
+        assert_eq!(say(&mut stream, "more"), "Ok(Dropped)", "{ending}");
+        if ending == "sign-in" {
+            let seen = visitor.get("/who").text();
+            assert!(
+                seen.contains("user=bob\n") && seen.contains("\nb=second\n"),
+                "{seen}"
+            );
+        }
+    }
 }
 
 /// Sends a short masked text frame and reads the short frame that comes back.
@@ -401,7 +467,7 @@ fn say(stream: &mut TcpStream, text: &str) -> String {
     String::from_utf8(answer).expect("text")
 }
 
-/// SEED: the middleware goes around a whole `App` as well, beside others.
+/// The middleware goes around a whole `App` as well, beside others.
 #[test]
 fn the_middleware_goes_around_a_whole_app() {
     let sessions = manager("__Host-id");

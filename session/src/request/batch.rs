@@ -37,7 +37,7 @@ impl Batch {
 
     /// Puts `later` on top of this.
     pub(crate) fn absorb(&mut self, later: Changes, is_worth_storing: bool) {
-        self.changes.overlay(later);
+        self.changes.absorb(later);
         self.is_worth_storing |= is_worth_storing;
     }
 

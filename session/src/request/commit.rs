@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use super::Request;
 use super::batch::{Batch, SealedBatch};
 use super::finish::{CookieChange, Finish};
 use super::limit::{self, TakenBack, Verdict};
-use super::state::{Creation, Known, Phase, State};
+use super::saved::Saved;
+use super::state::{Counting, Creation, Known, Phase, State};
 use super::update::{Refusal, Resolution, Sending, Update};
-use super::{Request, Saved};
 use crate::manager::{EndReason, OnServerError, OnSessionEnded, Shared};
 use crate::record::Record;
 use crate::store::{CreateOutcome, DeleteOutcome, ModifyOutcome, UpdateOutcome};
@@ -30,6 +31,7 @@ enum Step {
     Modify(SessionKey, Arc<Record>, Arc<Update>),
     Touch(SessionKey, Arc<Record>),
     Count(SessionKey, Arc<Record>),
+    TakeBack(SessionKey, Option<Record>),
 }
 
 impl Request {
@@ -58,8 +60,8 @@ impl Request {
             }
             state.phase = Phase::Committing;
         }
-        let error = self.steps(true).await.err();
-        if let Some(error) = &error {
+        let result = self.steps(true).await;
+        if let Err(error) = &result {
             report(error);
         }
         let change = match self.state() {
@@ -69,7 +71,7 @@ impl Request {
             }
             None => CookieChange::Keep,
         };
-        Finish::new(error, &change, &policy.cookie, policy.clear_site_data)
+        Finish::new(result, &change, &policy.cookie, policy.clear_site_data)
     }
 
     async fn steps(&self, is_commit: bool) -> Result<Saved, SessionError> {
@@ -157,12 +159,16 @@ impl Request {
             }
             Step::Touch(key, record) => Ok(self.touch(key, &record, now).await),
             Step::Count(key, record) => {
-                let before = self.note(|state| state.before_sign_in.clone()).flatten();
-                let known = self.note(|state| state.known.clone()).unwrap_or_default();
-                let verdict = limit::enforce(shared, key, &record, before, &known).await?;
-                self.note(|state| state.counted(shared, verdict))
-                    .unwrap_or(Ok(()))?;
+                let verdict = limit::enforce(shared, key, &record).await?;
+                self.note(|state| state.counted(&verdict));
                 Ok(None)
+            }
+            Step::TakeBack(key, before) => {
+                let known = self.note(|state| state.known.clone()).unwrap_or_default();
+                let taken_back = limit::take_back(shared, key, before, known).await?;
+                self.note(|state| state.taken_back(taken_back));
+                let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
+                Err(SessionError::TooManySessions { limit })
             }
         }
     }
@@ -364,10 +370,15 @@ impl State {
             self.mark_sent();
             return Ok(Step::Modify(key, record, update));
         }
-        if self.is_to_be_counted {
-            return Ok(Step::Count(key, record));
+        match self.counting {
+            Counting::Done => {}
+            Counting::Due => return Ok(Step::Count(key, record)),
+            Counting::Refused => return Ok(Step::TakeBack(key, self.before_sign_in.clone())),
         }
-        if !self.is_operator && shared.policy.lifetimes.is_touch_due(&record, now) {
+        let lifetimes = &shared.policy.lifetimes;
+        // A session that has expired while its request was at work is not brought back by its use.
+        let is_touched = !self.is_operator && !lifetimes.is_expired(&record, now);
+        if is_touched && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))
@@ -637,7 +648,7 @@ impl State {
             && !self.is_operator
             && shared.policy.session_limit.is_some()
         {
-            self.is_to_be_counted = true;
+            self.counting = Counting::Due;
             // Where it was found applied, nobody knows what was before it.
             let number = sign_in.batch.number;
             self.before_sign_in = before
@@ -653,27 +664,24 @@ impl State {
         self.learn(after);
     }
 
-    fn counted(&mut self, shared: &Shared, verdict: Verdict) -> Result<(), SessionError> {
-        self.is_to_be_counted = false;
-        self.before_sign_in = None;
+    fn counted(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Admitted => Ok(()),
-            Verdict::Evicted => {
-                self.end();
-                Ok(())
+            Verdict::Admitted => {
+                self.counting = Counting::Done;
+                self.before_sign_in = None;
             }
-            Verdict::Refused(taken_back) => {
-                match taken_back {
-                    TakenBack::Restored(record) => self.learn(record),
-                    TakenBack::Removed => {
-                        self.end();
-                        self.removes_cookie = true;
-                    }
-                    TakenBack::Overtaken => self.end(),
-                }
-                let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
-                Err(SessionError::TooManySessions { limit })
-            }
+            Verdict::Evicted => self.end(),
+            Verdict::Refused => self.counting = Counting::Refused,
+        }
+    }
+
+    fn taken_back(&mut self, taken_back: TakenBack) {
+        self.counting = Counting::Done;
+        self.before_sign_in = None;
+        match taken_back {
+            TakenBack::Restored(record) => self.learn(record),
+            // The client was never told its token; the cookie that it holds may be another session's.
+            TakenBack::Removed | TakenBack::Overtaken => self.end(),
         }
     }
 

@@ -29,9 +29,11 @@ pub(super) async fn open(
     let now = shared.now();
     let mut live: Option<(&SessionToken, Record)> = None;
     let mut late = None;
+    let mut missing = Vec::new();
     let mut arrival = Arrival::NoCookie;
     for token in &tokens.values {
-        match look(shared, token, now).await? {
+        let found = look(shared, token, now).await?;
+        match found {
             Found::Live(record) => {
                 if let Some((first, _)) = live.replace((token, record)) {
                     tracing::warn!(
@@ -45,8 +47,14 @@ pub(super) async fn open(
             }
             Found::Late => late = Some(token.key()),
             Found::Expired => arrival = Arrival::Ended,
-            Found::Unknown if arrival != Arrival::Ended => arrival = Arrival::Unknown,
-            Found::Unknown => {}
+            Found::Missing | Found::Unknown => {
+                if matches!(found, Found::Missing) {
+                    missing.push(token.key());
+                }
+                if arrival != Arrival::Ended {
+                    arrival = Arrival::Unknown;
+                }
+            }
         }
     }
     if let Some((token, record)) = live {
@@ -59,6 +67,7 @@ pub(super) async fn open(
         arrival = Arrival::Malformed;
     }
     let mut state = State::new(arrival);
+    state.missing = missing;
     if !shared.policy.renew_missing && arrival == Arrival::Unknown {
         state.adopt(tokens.values.last().cloned());
     }
@@ -94,6 +103,8 @@ enum Found {
     Late,
     /// The session has expired, or cannot be read.
     Expired,
+    /// There is no record.
+    Missing,
     Unknown,
 }
 
@@ -122,7 +133,7 @@ async fn look(
             session = %key,
             "a session cookie holds a token that opens no session"
         );
-        return Ok(Found::Unknown);
+        return Ok(Found::Missing);
     };
     if shared.policy.lifetimes.is_expired(&record, now) {
         tracing::info!(event = "arrived_expired", session = %key, "a session has expired");

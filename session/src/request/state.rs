@@ -29,14 +29,17 @@ pub(crate) struct State {
     pub(crate) sealed: Vec<Sending>,
     /// The token of a session that is to be created.
     pub(crate) creation: Creation,
+    /// What the client's tokens name and the store does not have. An earlier deletion may not be durable, so
+    /// a destroy deletes these too.
+    pub(crate) missing: Vec<SessionKey>,
     /// The sessions that were destroyed and are still to be deleted.
     pub(crate) destroyed: Vec<(SessionKey, Option<Arc<Record>>)>,
     /// A destroyed session has been deleted, or was unknown: its cookie is removed too.
     pub(crate) removes_cookie: bool,
     /// The cookie's life has moved with the session's.
     pub(crate) refreshes_cookie: bool,
-    /// A sign-in is stored and has not been counted.
-    pub(crate) is_to_be_counted: bool,
+    /// What is still to be done about a limit of sessions per owner.
+    pub(crate) counting: Counting,
     /// The record that a sign-in was applied to; `None` when that was a new one or is not known.
     pub(crate) before_sign_in: Option<Record>,
     /// Rises when the session is destroyed: older handles do not reach the one after it.
@@ -60,6 +63,16 @@ pub(crate) enum Known {
     Late(SessionKey),
     /// This one, which has ended for this request.
     Ended(SessionKey),
+}
+
+/// What is still to be done about a sign-in where the sessions of an owner are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Done,
+    /// It is stored and has not been counted.
+    Due,
+    /// It was one too many, and is to be taken back.
+    Refused,
 }
 
 /// How far the creation of a session has come.
@@ -101,10 +114,11 @@ impl State {
             open_batch: Batch::default(),
             sealed: Vec::new(),
             creation: Creation::NotSent(None),
+            missing: Vec::new(),
             destroyed: Vec::new(),
             removes_cookie: false,
             refreshes_cookie: false,
-            is_to_be_counted: false,
+            counting: Counting::Done,
             before_sign_in: None,
             epoch: 0,
             encode_error: None,
@@ -177,7 +191,7 @@ impl State {
 
     /// Whether a save has something to do.
     pub(crate) fn has_unsaved(&self) -> bool {
-        self.has_changes() || !self.destroyed.is_empty() || self.is_to_be_counted
+        self.has_changes() || !self.destroyed.is_empty() || self.counting != Counting::Done
     }
 
     pub(crate) fn has_changes(&self) -> bool {
@@ -208,6 +222,11 @@ impl State {
             (Known::New, Creation::Sent { token, .. }) => {
                 self.destroyed.push((token.key, None));
             }
+            // The cookie is removed when that is done.
+            (Known::New, _) if !self.missing.is_empty() => {
+                let missing = std::mem::take(&mut self.missing).into_iter();
+                self.destroyed.extend(missing.map(|key| (key, None)));
+            }
             // The session is unknown, and the application asks for its cookie to be removed.
             (Known::New, _) => self.removes_cookie |= self.arrival != Arrival::NoCookie,
         }
@@ -217,7 +236,7 @@ impl State {
         self.own.clear();
         self.client = None;
         self.creation = Creation::NotSent(None);
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
         self.before_sign_in = None;
         self.epoch += 1;
     }
@@ -229,7 +248,7 @@ impl State {
             self.session = Known::Ended(key);
         }
         self.record = None;
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
     }
 
     /// Notes a secret that was drawn for the session, before it is sent.

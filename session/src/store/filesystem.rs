@@ -7,6 +7,7 @@
 //! The files below this one import each other in one direction: `names`, `error`, `options`, `kind`;
 //! then `lock`, `fs`; `engine`; `read`, `index`; `replace`, `sweep`; `operations`; and this one.
 
+mod backup;
 mod call;
 mod count;
 mod directory;
@@ -60,6 +61,22 @@ use crate::{SessionKey, Timestamp};
 /// Needs a tokio runtime, which every actix-web application has: each operation is one trip to a
 /// blocking thread, except for loading what the kernel has in memory. Only Linux's durability is tested.
 ///
+/// # Backups
+///
+/// A program that copies the files of a folder in use (`tar`, `cp`, `rsync`) can copy zeros in the place of
+/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files change no
+/// more; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
+/// put the files into an empty folder of mode 0700 and open it; the owner index is built then.
+///
+/// # What holds across processes
+///
+/// - A lock file that is removed is noticed, and made again. Only a process that starts while another one is
+///   in the middle of a save can miss that one's lock then.
+/// - A process that dies between a change and its sync leaves a mark in the stripe's lock file. The next
+///   operation on that part of the sessions that would acknowledge the change syncs first.
+///
+/// # Example
+///
 /// ```no_run
 /// use session::{FilesystemStore, SessionManager};
 ///
@@ -98,6 +115,34 @@ impl FilesystemStore {
         FilesystemStoreBuilder::new(path.as_ref())
     }
 
+    /// Makes a backup of the sessions while they are in use, and gives how many there are in it.
+    ///
+    /// The backup is the folder `into`, which must not be there yet and must be on the same file system: it
+    /// holds a hard link to each session's file, so it takes no time to copy and no space. Each session is as it
+    /// was at some moment during the call. Copy the folder wherever the backup belongs, and remove it: until
+    /// then the first save or touch of each session makes a file instead of writing to one that there is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] when `into` is there already, cannot be made, or is on another file system.
+    pub async fn back_up(&self, into: impl AsRef<Path>) -> Result<usize, StoreError> {
+        const OPERATION: &str = "back up the sessions";
+        let into = into.as_ref().to_owned();
+        let begin = move |engine: &Engine<Directory>| engine.begin_backup(&into);
+        let mut backup = self.blocking(OPERATION, begin).await?;
+        loop {
+            let piece = move |engine: &Engine<Directory>| {
+                let has_more = engine.back_up_piece(&mut backup)?;
+                Ok((backup, has_more))
+            };
+            let has_more;
+            (backup, has_more) = self.blocking(OPERATION, piece).await?;
+            if !has_more {
+                return Ok(backup.sessions);
+            }
+        }
+    }
+
     /// Runs `work` on a thread that may block, to its end even when the future is dropped.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -133,7 +178,10 @@ impl FilesystemStore {
             let mut guard = engine.locks.lock_turn(turn, deadline).map_err(failed)?;
             // A call that is abandoned from now on is carried out before a later one on the key has the lock.
             refuse_abandoned(&running, operation)?;
-            work(&engine, &mut guard, &key)
+            let done = work(&engine, &mut guard, &key);
+            // Before the lock is released: a call that waits for this one finds it ended.
+            drop(running);
+            done
         };
         if let Some(turn) = self.0.locks.try_turn(&key) {
             let task = runtime.spawn_blocking(move || run(turn, running));

@@ -169,8 +169,6 @@ pub use writing::{
     every_call_sees_the_calls_before_it, update_compares_the_revision, update_never_creates,
 };
 
-use crate::SessionStore;
-
 /// Runs every behaviour, each with new handles that `fresh` gives: on an empty store.
 ///
 /// `fresh` gives a store that is [`Clone`], or a pair of stores that were opened on the same data, or
@@ -187,15 +185,14 @@ pub async fn all<H: IntoHandles>(fresh: impl AsyncFn() -> H) {
     }
     run!(
         a_record_comes_back_exactly,
+        every_call_sees_the_calls_before_it,
         a_large_record_comes_back,
         a_record_is_under_its_own_key_only,
-        every_call_sees_the_calls_before_it,
-        an_expired_record_is_like_any_other,
         create_never_replaces,
         update_compares_the_revision,
-        update_never_creates,
         delete_compares_the_revision,
         a_deleted_record_is_gone_everywhere,
+        update_never_creates,
         touch_moves_two_times_and_nothing_else,
         touch_shortens_as_well_as_it_lengthens,
         touch_ignores_an_older_use,
@@ -213,19 +210,20 @@ pub async fn all<H: IntoHandles>(fresh: impl AsyncFn() -> H) {
         modify_of_a_missing_record_does_nothing,
         modify_does_what_is_decided,
         modify_decides_by_what_is_stored,
-        modify_loses_no_change,
+        an_expired_record_is_like_any_other,
         take_expired_is_exact,
         take_expired_gives_the_records_it_removed,
         take_expired_is_limited,
+        a_suspended_call_holds_nothing,
         take_expired_spares_what_was_used,
         take_expired_gives_each_record_once,
         one_of_many_creates_wins,
         one_of_many_updates_wins,
         a_deleted_record_stays_deleted,
+        modify_loses_no_change,
         concurrent_calls_have_one_order,
-        a_suspended_call_holds_nothing,
-        a_dropped_call_did_all_or_nothing,
         a_dropped_call_is_not_carried_out_later,
+        a_dropped_call_did_all_or_nothing,
         a_lost_answer_is_not_tried_again,
         a_damaged_record_is_unreadable,
         a_damaged_record_is_never_written_over,
