@@ -129,20 +129,21 @@ impl<F: FileSystem> Engine<F> {
         for entry in stale {
             // The lock is held from the entry to the record by whoever writes a record of this owner. One
             // that is busy is left for the next time.
-            if let Some(guard) = self.locks.try_lock(&entry.key)? {
-                self.remove_if_still(&guard, entry, operation);
+            if let Some(mut guard) = self.locks.try_lock(&entry.key)? {
+                self.remove_if_still(&mut guard, entry, operation);
             }
         }
         Ok(())
     }
 
     /// Only as it was before the sync: a change since then may be undone by a power cut.
-    fn remove_if_still(&self, guard: &LockGuard, entry: &Stale, operation: &'static str) {
+    fn remove_if_still(&self, guard: &mut LockGuard, entry: &Stale, operation: &'static str) {
         let Ok(found) = self.peek_locked(guard, &entry.key, operation, metadata) else {
             return;
         };
         let is_still = is_of(&entry.owner, &entry.key, found).is_err_and(|now| now == *entry);
-        if is_still && !guard.is_sync_owed() {
+        // A deletion since then has been synced, unless that failed.
+        if is_still && self.pay_sync(guard, operation).is_ok() {
             self.remove_entry(&entry.key, &entry.owner);
         }
     }

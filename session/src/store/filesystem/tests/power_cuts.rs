@@ -16,7 +16,7 @@ enum Step {
 fn live(store: &Operations<SimulatedFs>, key: &SessionKey) -> (Vec<Record>, Vec<Step>) {
     let mut written = Vec::new();
     let mut done = Vec::new();
-    let first = record(1);
+    let first = owned(&record(1), "eve");
     written.push(first.clone());
     if store.create(key, &first).is_err() {
         return (written, done);
@@ -77,9 +77,11 @@ fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Resul
                 .map_err(|problem| format!("cut after operation {cut}: {problem}"))?;
         }
         if state.operations <= cut {
-            // The session had another owner before: the entry of that one is stale, and is removed.
+            // The session had other owners before: their entries are stale, and are removed.
             fs.state().cut_after = None;
-            assert_eq!(simulated(&fs, durability).keys_of("ada"), []);
+            for owner in ["ada", "eve"] {
+                assert_eq!(simulated(&fs, durability).keys_of(owner), []);
+            }
             assert!(fs.state().index.is_empty(), "entries are left");
             return Ok(seen);
         }

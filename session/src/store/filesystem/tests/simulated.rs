@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) no_exchange: bool,
     /// What the next read of a file gives, as if it was opened a while ago.
     pub(super) outdated: Option<Vec<u8>>,
+    /// Runs before the next sync of the folder, as another process may do something then.
+    pub(super) before_sync: Option<fn(&SimulatedFs)>,
 }
 
 #[derive(Clone, Default)]
@@ -240,6 +242,10 @@ impl FileSystem for SimulatedFs {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
+        let before_sync = self.state().before_sync.take();
+        if let Some(before_sync) = before_sync {
+            before_sync(self);
+        }
         let mut state = self.step()?;
         state.folder_syncs += 1;
         if !state.no_folder_sync {

@@ -145,6 +145,34 @@ fn files_that_are_left_over_are_removed_and_others_are_not() {
     assert_eq!(folder.names(), [".hidden.tmp", &record, "notes.txt"]);
 }
 
+/// Each piece goes on where the last one ended.
+#[test]
+fn a_large_folder_is_swept_in_pieces() {
+    let fs = SimulatedFs::default();
+    let store = simulated(&fs, Durability::Relaxed);
+    for number in 0..600_u32 {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        let key = SessionKey::from_bytes(bytes);
+        assert_eq!(
+            store.create(&key, &record(1)).unwrap(),
+            CreateOutcome::Created
+        );
+    }
+    let piece = |now, at_most| store.0.sweep_piece(at(now), at_most).unwrap();
+    assert!(!piece(500, 1000).is_complete);
+    assert!(!piece(500, 1000).is_complete);
+    let last = piece(500, 1000);
+    assert!(last.is_complete && last.taken.is_empty());
+    let mut taken = Vec::new();
+    let mut pieces = 0;
+    while taken.len() < 600 {
+        taken.extend(piece(2000, 100).taken);
+        pieces += 1;
+    }
+    assert_eq!(pieces, 6);
+}
+
 /// What could not be read is renamed, never over what was renamed before, and is kept within the limits.
 #[test]
 fn unreadable_records_are_renamed_in_place_and_age_out() {
