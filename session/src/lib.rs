@@ -58,6 +58,11 @@ mod error;
 mod id;
 mod manager;
 pub mod merge;
+#[cfg(feature = "mistakes")]
+#[doc(hidden)]
+pub mod mistakes;
+#[cfg(not(feature = "mistakes"))]
+mod mistakes;
 mod record;
 mod request;
 mod session;

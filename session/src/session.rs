@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mistakes::mistake;
 use crate::record::{Changes, Field, Fields, Record};
 use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved};
 use crate::typed::{Companion, Reader, SessionData, Version, Writer};
@@ -460,7 +461,9 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
         return Err(SessionError::Ended);
     };
     let live = found.filter(|record| {
-        state.known.contains(&record.proof) && !shared.policy.lifetimes.is_expired(record, now)
+        let is_known = state.known.contains(&record.proof);
+        (is_known || mistake!("reload does not compare the proof"))
+            && !shared.policy.lifetimes.is_expired(record, now)
     });
     match live {
         Some(record) if state.session == Known::Live(key) => {

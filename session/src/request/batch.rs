@@ -61,6 +61,7 @@ impl Batch {
 
 /// A batch that is ready to be sent to the store. From here on it does not change, however often it is
 /// sent.
+#[derive(Clone)]
 pub(crate) struct SealedBatch {
     pub(crate) batch: Batch,
     /// By which the record knows it again.

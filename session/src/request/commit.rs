@@ -14,6 +14,7 @@ use super::saved::Saved;
 use super::state::{Counting, Creation, Known, Phase, State};
 use super::update::{Refusal, Resolution, Sending, Update};
 use crate::manager::{EndReason, OnServerError, OnSessionEnded, Shared};
+use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::{CreateOutcome, DeleteOutcome, ModifyOutcome, UpdateOutcome};
 use crate::telemetry::chain;
@@ -67,7 +68,11 @@ impl Request {
         let change = match self.state() {
             Some(mut state) => {
                 state.phase = Phase::AfterHead;
-                state.cookie_change(self.shared())
+                if status >= 500 && mistake!("no cookie on a 5xx") {
+                    CookieChange::Keep
+                } else {
+                    state.cookie_change(self.shared())
+                }
             }
             None => CookieChange::Keep,
         };
@@ -111,7 +116,13 @@ impl Request {
         match step {
             Step::Done(saved) => Ok(Some(saved)),
             Step::Delete(key) => {
-                let outcome = store.delete(&key, None).await?;
+                let expected = if mistake!("destroy only at the revision it opened with") {
+                    self.note(|state| state.revision_of_destroyed(key))
+                        .flatten()
+                } else {
+                    None
+                };
+                let outcome = store.delete(&key, expected).await?;
                 let Some(record) = self.note(|state| state.deleted(key)).flatten() else {
                     return Ok(None);
                 };
@@ -164,7 +175,10 @@ impl Request {
                 Ok(None)
             }
             Step::TakeBack(key, before) => {
-                let known = self.note(|state| state.known.clone()).unwrap_or_default();
+                let mut known = self.note(|state| state.known.clone()).unwrap_or_default();
+                if mistake!("taking back only at the sign-in's own proof") {
+                    known.truncate(2);
+                }
                 let taken_back = limit::take_back(shared, key, before, known).await?;
                 self.note(|state| state.taken_back(taken_back));
                 let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
@@ -207,7 +221,12 @@ impl Request {
         let mut touched = record.clone();
         touched.last_seen = now;
         touched.expires = shared.policy.lifetimes.expires(&touched);
-        let revision = record.revision;
+        let mut revision = record.revision;
+        if mistake!("touch at any revision")
+            && let Ok(Some(stored)) = shared.store.load(&key).await
+        {
+            revision = stored.revision;
+        }
         let outcome = (shared.store).touch(&key, now, touched.expires, revision);
         match outcome.await {
             Ok(UpdateOutcome::Updated) => {
@@ -310,6 +329,9 @@ impl State {
         can_tell_client: bool,
     ) -> Result<Step, SessionError> {
         let (token, is_second) = match &self.creation {
+            Creation::Sent { .. } if mistake!("a create in doubt takes a new key at once") => {
+                (SessionToken::generate()?, true)
+            }
             Creation::Sent { token, is_second } => {
                 return Ok(Step::LookUp(token.clone(), *is_second));
             }
@@ -366,6 +388,9 @@ impl State {
         };
         self.seal(shared, key, &record, now, can_tell_client)?;
         if !self.sealed.is_empty() {
+            if mistake!("a new secret for each try") {
+                self.draw_again(shared, key)?;
+            }
             let update = Arc::new(self.update(shared, now));
             self.mark_sent();
             return Ok(Step::Modify(key, record, update));
@@ -377,7 +402,9 @@ impl State {
         }
         let lifetimes = &shared.policy.lifetimes;
         // A session that has expired while its request was at work is not brought back by its use.
-        let is_touched = !self.is_operator && !lifetimes.is_expired(&record, now);
+        let is_live = !lifetimes.is_expired(&record, now)
+            || mistake!("a touch brings an expired session back");
+        let is_touched = !self.is_operator && is_live;
         if is_touched && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
@@ -425,6 +452,36 @@ impl State {
         });
     }
 
+    /// For the test that must notice it: secrets belong to batches, not to tries.
+    #[cfg(feature = "mistakes")]
+    fn draw_again(&mut self, shared: &Shared, key: SessionKey) -> Result<(), SessionError> {
+        for place in 0..self.sealed.len() {
+            let sending = &self.sealed[place];
+            if !sending.was_sent || sending.batch.proof.is_none() {
+                continue;
+            }
+            let secret = crate::id::Secret::generate()?;
+            let proof = secret.proof(shared.policy.cookie.name(), &key);
+            let batch = SealedBatch {
+                proof: Some(proof),
+                ..(*sending.batch).clone()
+            };
+            self.sealed[place].batch = Arc::new(batch);
+            self.draw(proof, secret);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "mistakes"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "never called"
+    )]
+    fn draw_again(&mut self, _: &Shared, _: SessionKey) -> Result<(), SessionError> {
+        Ok(())
+    }
+
     fn mark_sent(&mut self) {
         for sending in &mut self.sealed {
             sending.was_sent = true;
@@ -436,7 +493,11 @@ impl State {
             policy: Arc::clone(&shared.policy),
             now,
             batches: self.sealed.clone(),
-            known: (!self.is_operator).then(|| self.known.clone()),
+            known: (!self.is_operator).then(|| {
+                let only_first = mistake!("only the proof read at open is known, not the own ones");
+                let kept = if only_first { 1 } else { usize::MAX };
+                self.known.iter().take(kept).copied().collect()
+            }),
             untold: self.untold(),
         }
     }
@@ -493,6 +554,13 @@ impl State {
             // The handler may make it smaller, and save again.
             Refusal::TooLarge(too_large) => too_large.into(),
         }
+    }
+
+    /// At which revision a session was seen that is to be deleted.
+    fn revision_of_destroyed(&self, key: SessionKey) -> Option<Revision> {
+        let mut destroyed = self.destroyed.iter();
+        let (_, record) = destroyed.find(|(other, _)| *other == key)?;
+        Some(record.as_ref()?.revision)
     }
 
     /// The session `key` has been deleted. Gives what was known of it, unless another save of this
@@ -620,7 +688,9 @@ impl State {
         let is_privileged = batches().any(Batch::is_privileged);
         let wanted = batches().find_map(|batch| batch.changes.owner().flatten());
         // A sign-in that was sent twice: the first one has made what this one asks for.
-        let is_made = wanted.is_some() && wanted == record.owner.as_deref();
+        let is_made = wanted.is_some()
+            && wanted == record.owner.as_deref()
+            && !mistake!("a double click on sign-in is an error");
         let is_failed = is_privileged && !is_made;
         self.end();
         let dropped = self.dropped(
@@ -648,13 +718,23 @@ impl State {
             && !self.is_operator
             && shared.policy.session_limit.is_some()
         {
-            self.counting = Counting::Due;
-            // Where it was found applied, nobody knows what was before it.
             let number = sign_in.batch.number;
+            let is_counted = !(before.is_none()
+                && mistake!("a sign-in found after doubt is not counted"))
+                && !mistake!("a sign-in is counted before it is stored only");
+            self.counting = if is_counted {
+                Counting::Due
+            } else {
+                Counting::Done
+            };
+            // Where it was found applied, nobody knows what was before it.
             self.before_sign_in = before
                 .as_ref()
                 .filter(|r| !r.saves.contains(number))
                 .cloned();
+        }
+        if mistake!("taking back goes to what the last save saw") && before.is_some() {
+            self.before_sign_in.clone_from(&before);
         }
         let persisted = self.record.as_ref().map(|record| record.persist_for);
         if after.persist_for.is_some() || persisted.is_some_and(|old| old != after.persist_for) {
@@ -681,7 +761,10 @@ impl State {
         match taken_back {
             TakenBack::Restored(record) => self.learn(record),
             // The client was never told its token; the cookie that it holds may be another session's.
-            TakenBack::Removed | TakenBack::Overtaken => self.end(),
+            TakenBack::Removed | TakenBack::Overtaken => {
+                self.end();
+                self.removes_cookie |= mistake!("taking back removes the cookie");
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::id::Proof;
 use crate::manager::{EndReason, SessionLimit, Shared, delete_if_owned};
+use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::{Decision, ModifyOutcome, RecordUpdate, SessionInfo};
 use crate::{SessionError, SessionKey};
@@ -63,6 +64,11 @@ pub(super) async fn enforce(
                 }
             }
             // As many as are allowed were there before.
+            SessionLimit::RejectNew
+                if mistake!("a new sign-in that is refused ends the last in the order") =>
+            {
+                evict(shared, owner, &live[limit..]).await?;
+            }
             SessionLimit::RejectNew if place >= limit || round == ROUNDS => {
                 return Ok(Verdict::Refused);
             }
@@ -102,10 +108,16 @@ pub(super) async fn take_back(
     before: Option<Record>,
     known: Vec<Proof>,
 ) -> Result<TakenBack, SessionError> {
+    let before = before.filter(|_| !mistake!("a refused sign-in deletes the session"));
     let proof_before = before.as_ref().map(|before| before.proof);
     let change: RecordUpdate = Arc::new(move |record| match &before {
         // Taken back already, by a try whose answer was lost; others may have saved since.
-        Some(before) if before.proof == record.proof => Decision::Keep,
+        Some(before)
+            if before.proof == record.proof
+                && !mistake!("taking back is done again after its answer was lost") =>
+        {
+            Decision::Keep
+        }
         _ if !known.contains(&record.proof) => Decision::Keep,
         Some(before) => Decision::Replace(Record {
             revision: record.revision.next(),

@@ -8,6 +8,7 @@ use super::finish::CookieChange;
 use super::update::Sending;
 use crate::id::{Proof, Secret};
 use crate::manager::Shared;
+use crate::mistakes::mistake;
 use crate::record::{Fields, Record};
 use crate::{EncodeError, SessionKey, SessionToken, Timestamp};
 
@@ -200,8 +201,9 @@ impl State {
 
     /// Drops what has not been sent. What was sent may be stored, and is finished; a destroy stays.
     pub(crate) fn discard_unsent(&mut self) {
+        let keeps_sent = !mistake!("a 5xx drops what was sent");
         self.open_batch = Batch::default();
-        self.sealed.retain(|sending| sending.was_sent);
+        self.sealed.retain(|sending| sending.was_sent && keeps_sent);
         self.encode_error = None;
     }
 
@@ -216,6 +218,8 @@ impl State {
     pub(crate) fn destroy(&mut self) {
         self.discard();
         match (self.session, &self.creation) {
+            (Known::Ended(_), _) if mistake!("destroy after a declined save ends nothing") => {}
+            (Known::Late(_), _) if mistake!("a late destroy ends nothing") => {}
             (Known::Live(key) | Known::Late(key) | Known::Ended(key), _) => {
                 self.destroyed.push((key, self.record.take()));
             }
@@ -281,7 +285,9 @@ impl State {
 
     /// The client keeps its cookie for longer or shorter now. Only where it holds the right one.
     pub(super) fn refresh_cookie(&mut self, record: &Record) {
-        let is_held = |(proof, _): &(Proof, Secret)| *proof == record.proof;
+        let is_held = |(proof, _): &(Proof, Secret)| {
+            *proof == record.proof || mistake!("a refresh repeats the presented cookie")
+        };
         self.refreshes_cookie |= self.client.as_ref().is_some_and(is_held);
     }
 
@@ -297,7 +303,8 @@ impl State {
             };
         };
         let is_good = |held: &&(Proof, Secret)| held.0 == record.proof;
-        let held = self.client.as_ref().filter(is_good);
+        let repeats = refreshes && mistake!("a refresh repeats the presented cookie");
+        let held = self.client.as_ref().filter(|held| is_good(held) || repeats);
         let secret = match (held, self.own.iter().find(is_good)) {
             (Some((_, secret)), _) if refreshes => secret.clone(),
             (None, Some((_, secret))) => secret.clone(),

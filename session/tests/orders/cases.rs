@@ -10,10 +10,11 @@ const PLAIN: Setting = Setting {
     clients: &[None],
     limit: None,
     modifies_in_one_step: true,
+    remembers: false,
 };
 
 /// The worlds: one session that nobody owns; two of one owner; at most one session an owner.
-const SETTINGS: [Setting; 5] = [
+const SETTINGS: [Setting; 6] = [
     PLAIN,
     Setting {
         clients: &[Some("ada"), Some("ada")],
@@ -22,6 +23,11 @@ const SETTINGS: [Setting; 5] = [
     Setting {
         clients: &[Some("ada"), Some("ada")],
         modifies_in_one_step: false,
+        ..PLAIN
+    },
+    Setting {
+        clients: &[None, Some("ada")],
+        remembers: true,
         ..PLAIN
     },
     Setting {
@@ -106,4 +112,14 @@ pub fn all(count: usize, faults: u32) -> Vec<Case> {
     cases
 }
 
-pub fn seconds_left() {}
+/// A longer mixture, chosen by these numbers.
+pub fn random(mut next: impl FnMut(usize) -> usize) -> Case {
+    let setting = SETTINGS[next(SETTINGS.len())];
+    let possible = programs(&setting);
+    let count = 3 + next(4);
+    Case {
+        setting,
+        programs: (0..count).map(|_| possible[next(possible.len())]).collect(),
+        faults: u32::try_from(next(4)).unwrap_or_default(),
+    }
+}

@@ -78,6 +78,29 @@ pub fn explore(case: &Case, most: u64) -> Found {
     }
 }
 
+/// Chooses at random, the same for the same seed (xorshift64*, Vigna 2016).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self, of: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).unwrap_or_default() % of
+    }
+}
+
+impl Chooser for Random {
+    fn choose(&mut self, of: usize) -> usize {
+        self.next(of)
+    }
+}
+
 struct Given {
     choices: Vec<(usize, usize)>,
     next: usize,

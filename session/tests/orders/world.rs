@@ -35,6 +35,8 @@ pub struct Setting {
     pub clients: &'static [Option<&'static str>],
     pub limit: Option<(usize, SessionLimit)>,
     pub modifies_in_one_step: bool,
+    /// Cookies are kept for long, and refreshed.
+    pub remembers: bool,
 }
 
 pub struct World {
@@ -52,6 +54,8 @@ pub struct World {
     pub ended: RefCell<BTreeSet<SessionKey>>,
     /// What the limit has ended.
     pub evicted: Arc<Mutex<BTreeSet<SessionKey>>>,
+    /// What has ended in any way.
+    pub gone: Arc<Mutex<BTreeSet<SessionKey>>>,
     pub programs: RefCell<Vec<Progress>>,
     /// Something was killed or left in doubt.
     pub is_disturbed: Cell<bool>,
@@ -94,13 +98,25 @@ impl World {
             Some((sessions, limit)) => builder.max_sessions_per_owner(sessions, limit),
             None => builder,
         };
-        let noted = Arc::clone(&evicted);
+        let builder = if setting.remembers {
+            builder.persist_for(minutes(30))
+        } else {
+            builder
+        };
+        let gone: Arc<Mutex<BTreeSet<SessionKey>>> = Arc::default();
+        let (noted, all) = (Arc::clone(&evicted), Arc::clone(&gone));
         let builder = builder.on_end(move |end| {
+            all.lock().unwrap().insert(end.key);
             if end.reason == EndReason::Evicted {
                 noted.lock().unwrap().insert(end.key);
             }
         });
         let plain = SessionManager::builder((*memory).clone()).clock(clock.clone());
+        let plain = if setting.remembers {
+            plain.persist_for(minutes(30))
+        } else {
+            plain
+        };
         let plain = plain.build().unwrap();
         let mut jar = Vec::new();
         let mut home = Vec::new();
@@ -127,6 +143,7 @@ impl World {
             home,
             ended: RefCell::default(),
             evicted,
+            gone,
             programs: RefCell::new(vec![Progress::default(); programs]),
             is_disturbed: Cell::new(false),
             is_untold: Cell::new(false),
@@ -275,7 +292,12 @@ impl World {
             let jar = self.jar.borrow();
             let value = jar[client].as_deref().and_then(|pair| pair.split_once('='));
             let key = value.and_then(|(_, value)| Some(SessionToken::parse(value)?.key()));
-            if key.is_some_and(|key| self.ended.borrow().contains(&key)) {
+            // Its own session, made by another sign-in of the client, has ended.
+            let has_ended = |key| {
+                self.gone.lock().unwrap().contains(&key)
+                    || self.is_disturbed.get() && self.record(&key).is_none()
+            };
+            if key.is_some_and(has_ended) {
                 continue;
             }
             let session: Session<Visit> =
