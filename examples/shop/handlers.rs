@@ -38,7 +38,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(not_found));
 }
 
-/// How paying goes.
+/// The settings of the checkout.
 pub(crate) struct Checkout {
     pub(crate) payment_takes: Duration,
 }
@@ -350,7 +350,7 @@ pub(crate) fn not_saved(error: &SessionError, _: &HttpRequest) -> HttpResponse {
     problem.error_response()
 }
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// A middleware: the pages load nothing foreign and nothing inline, and are shown in no frame.
 pub(crate) async fn security_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

@@ -1,5 +1,5 @@
-//! The shop's handlers, one request at a time: a visitor with a session to begin with, and a look at
-//! what became of it.
+//! The shop's handlers, one request at a time: a visitor with a session to begin with, and what its
+//! session holds afterwards.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -179,7 +179,7 @@ fn the_walk_through_a_request_counts_its_files() {
     let walk = between(&text, "## The life of a request", "\n## ")[0];
     let files: BTreeSet<&str> = between(walk, "](", ")").into_iter().collect();
     assert!(
-        walk.contains(&format!("{} of them", files.len())),
+        walk.contains(&format!("{} files", files.len())),
         "{}",
         files.len()
     );
