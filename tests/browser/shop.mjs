@@ -84,7 +84,7 @@ try {
   assert.equal(first.path, "/");
   assert.equal(first.expires, -1);
   assert(!first.domain.startsWith("."), "host-only");
-  seen("CK-1: the cookie's flags as the browser sees them");
+  seen("the cookie's flags as the browser sees them");
 
   await page.getByRole("button", { name: "Add Hibiscus Night" }).click();
   assert.match(await page.getByRole("status").textContent(), /Hibiscus Night is in your cart/);
@@ -121,17 +121,17 @@ try {
   await picture(page, "desktop-signed-in");
   const signedIn = await cookie();
   assert.notEqual(signedIn.value, first.value);
-  seen("LC-1: signing in changes the cookie");
+  seen("signing in changes the cookie");
   assert.equal((await visit(first.value)).is_new, true);
   assert.equal((await visit(first.value)).user, null);
   assert.equal((await visit(signedIn.value)).user, "ada");
-  seen("LC-1: the old cookie is worthless");
+  seen("the old cookie is worthless");
 
   const told = JSON.stringify(await visit(signedIn.value));
   assert(!told.includes(signedIn.value));
   const stored = (await recordsText()).join() + (await readdir(sessions)).join();
   assert(!stored.includes(signedIn.value) && !stored.includes(first.value));
-  seen("ID-6: neither the page nor the folder holds the id");
+  seen("neither the page nor the folder holds the id");
 
   await page.goto(`${shopUrl()}/cart`);
   const foreign = await fetch(`${shopUrl()}/cart/add`, {
@@ -211,7 +211,7 @@ try {
   assert.equal((await cookie()).value, afterwards.value, "the slow answer set no cookie");
   assert.equal((await visit(afterwards.value)).user, null);
   assert((await recordsText()).every((record) => !record.includes("ada")), "no record of ada is left");
-  seen("LC-6: signing out in one tab while a payment runs in another stays signed out");
+  seen("signing out in one tab while a payment runs in another stays signed out");
   assert.equal(await page.getByRole("link", { name: "Sign in" }).count(), 1);
 
   const phone = await browser.newPage();
