@@ -58,10 +58,10 @@ mod error;
 mod id;
 mod manager;
 pub mod merge;
-#[cfg(feature = "mistakes")]
+#[cfg(session_mistakes)]
 #[doc(hidden)]
 pub mod mistakes;
-#[cfg(not(feature = "mistakes"))]
+#[cfg(not(session_mistakes))]
 mod mistakes;
 mod record;
 mod request;

@@ -5,9 +5,9 @@
 /// test.
 macro_rules! mistake {
     ($name:literal) => {{
-        #[cfg(feature = "mistakes")]
+        #[cfg(session_mistakes)]
         let is_on = crate::mistakes::is_on($name);
-        #[cfg(not(feature = "mistakes"))]
+        #[cfg(not(session_mistakes))]
         let is_on = false;
         is_on
     }};
@@ -15,7 +15,7 @@ macro_rules! mistake {
 
 pub(crate) use mistake;
 
-#[cfg(feature = "mistakes")]
+#[cfg(session_mistakes)]
 mod switch {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,6 +51,7 @@ mod switch {
         "a 5xx drops what was sent",
         "a refresh repeats the presented cookie",
         "taking back removes the cookie",
+        "a session that is given back is not counted",
         "a touch brings an expired session back",
         "a double click on sign-in is an error",
     ];
@@ -69,5 +70,5 @@ mod switch {
     }
 }
 
-#[cfg(feature = "mistakes")]
+#[cfg(session_mistakes)]
 pub use switch::*;

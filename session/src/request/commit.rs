@@ -181,8 +181,7 @@ impl Request {
                 }
                 let taken_back = limit::take_back(shared, key, before, known).await?;
                 self.note(|state| state.taken_back(taken_back));
-                let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
-                Err(SessionError::TooManySessions { limit })
+                Ok(None)
             }
         }
     }
@@ -294,6 +293,10 @@ impl State {
         if let Some((key, _)) = self.destroyed.first() {
             return Ok(Step::Delete(*key));
         }
+        if self.counting == Counting::Done && std::mem::take(&mut self.is_refused) {
+            let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
+            return Err(SessionError::TooManySessions { limit });
+        }
         if let Some(error) = &self.encode_error {
             return Err(error.clone().into());
         }
@@ -303,9 +306,8 @@ impl State {
             Phase::AfterHead => false,
         };
         if let Known::Late(key) = self.session {
-            if !self.signs_in() {
-                self.drop_late_changes(key);
-                return Ok(Step::Done(Saved::Unchanged));
+            if !self.has_batch(Batch::signs_in) {
+                return self.drop_late_changes(key).map(Step::Done);
             }
             // Signing in again, from the tab that was overtaken: a session of its own.
             self.session = Known::New;
@@ -453,10 +455,10 @@ impl State {
     }
 
     /// For the test that must notice it: secrets belong to batches, not to tries.
-    #[cfg(feature = "mistakes")]
+    #[cfg(session_mistakes)]
     fn draw_again(&mut self, shared: &Shared, key: SessionKey) -> Result<(), SessionError> {
         for place in 0..self.sealed.len() {
-            let sending = &self.sealed[place];
+            let sending = self.sealed[place].clone();
             if !sending.was_sent || sending.batch.proof.is_none() {
                 continue;
             }
@@ -466,13 +468,14 @@ impl State {
                 proof: Some(proof),
                 ..(*sending.batch).clone()
             };
+            self.forget_drawn(sending.batch.proof);
             self.sealed[place].batch = Arc::new(batch);
             self.draw(proof, secret);
         }
         Ok(())
     }
 
-    #[cfg(not(feature = "mistakes"))]
+    #[cfg(not(session_mistakes))]
     #[expect(
         clippy::unused_self,
         clippy::unnecessary_wraps,
@@ -502,22 +505,28 @@ impl State {
         }
     }
 
-    fn signs_in(&self) -> bool {
+    fn has_batch(&self, is_one: impl Fn(&Batch) -> bool) -> bool {
         let sealed = self.sealed.iter().map(|sending| &sending.batch.batch);
-        sealed
-            .chain([&self.open_batch])
-            .any(|batch| batch.signs_in() || batch.changes.rotates())
+        sealed.chain([&self.open_batch]).any(is_one)
     }
 
-    fn drop_late_changes(&mut self, key: SessionKey) {
-        if self.has_changes() {
-            tracing::info!(
-                event = "late_changes_dropped",
-                session = %key,
-                "the changes of a request are dropped: a sign-in of the same client has overtaken it"
-            );
+    /// A request that was overtaken changes nothing. That is an error where it meant to change a privilege.
+    fn drop_late_changes(&mut self, key: SessionKey) -> Result<Saved, SessionError> {
+        if !self.has_changes() {
+            return Ok(Saved::Unchanged);
         }
+        tracing::info!(
+            event = "late_changes_dropped",
+            session = %key,
+            "the changes of a request are dropped: a sign-in of the same client has overtaken it"
+        );
+        let is_privileged = self.has_batch(Batch::is_privileged);
         self.discard();
+        if is_privileged {
+            Err(SessionError::PrivilegeChanged)
+        } else {
+            Ok(Saved::Dropped)
+        }
     }
 
     /// Changes are dropped, and this is what their request is told.
@@ -751,7 +760,10 @@ impl State {
                 self.before_sign_in = None;
             }
             Verdict::Evicted => self.end(),
-            Verdict::Refused => self.counting = Counting::Refused,
+            Verdict::Refused => {
+                self.counting = Counting::Refused;
+                self.is_refused = true;
+            }
         }
     }
 
@@ -759,7 +771,15 @@ impl State {
         self.counting = Counting::Done;
         self.before_sign_in = None;
         match taken_back {
-            TakenBack::Restored(record) => self.learn(record),
+            TakenBack::Restored(record) => {
+                // It is its former owner's again, who may have signed in elsewhere meanwhile.
+                if record.owner.is_some()
+                    && !mistake!("a session that is given back is not counted")
+                {
+                    self.counting = Counting::Due;
+                }
+                self.learn(record);
+            }
             // The client was never told its token; the cookie that it holds may be another session's.
             TakenBack::Removed | TakenBack::Overtaken => {
                 self.end();

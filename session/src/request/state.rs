@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) refreshes_cookie: bool,
     /// What is still to be done about a limit of sessions per owner.
     pub(crate) counting: Counting,
+    /// A sign-in was one too many: told once it has been taken back.
+    pub(crate) is_refused: bool,
     /// The record that a sign-in was applied to; `None` when that was a new one or is not known.
     pub(crate) before_sign_in: Option<Record>,
     /// Rises when the session is destroyed: older handles do not reach the one after it.
@@ -120,6 +122,7 @@ impl State {
             removes_cookie: false,
             refreshes_cookie: false,
             counting: Counting::Done,
+            is_refused: false,
             before_sign_in: None,
             epoch: 0,
             encode_error: None,
@@ -241,6 +244,7 @@ impl State {
         self.client = None;
         self.creation = Creation::NotSent(None);
         self.counting = Counting::Done;
+        self.is_refused = false;
         self.before_sign_in = None;
         self.epoch += 1;
     }
@@ -259,6 +263,11 @@ impl State {
     pub(super) fn draw(&mut self, proof: Proof, secret: Secret) {
         self.known.push(proof);
         self.own.push((proof, secret));
+    }
+
+    #[cfg(session_mistakes)]
+    pub(super) fn forget_drawn(&mut self, proof: Option<Proof>) {
+        self.own.retain(|(own, _)| Some(*own) != proof);
     }
 
     /// The proofs of secrets that the client was never told.

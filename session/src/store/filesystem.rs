@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod fs;
 mod index;
+mod index_folder;
 mod kind;
 mod list;
 mod lock;
@@ -63,8 +64,8 @@ use crate::{SessionKey, Timestamp};
 /// # Backups
 ///
 /// A program that copies the files of a folder in use (`tar`, `cp`, `rsync`) can copy zeros in the place of
-/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files change no
-/// more; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
+/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files never
+/// change; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
 /// put the files into an empty folder of mode 0700 and open it; the owner index is built then.
 ///
 /// # What holds across processes
@@ -201,7 +202,8 @@ impl SessionStore for FilesystemStore {
             && self.0.count.is_due(limit)
         {
             let count = |engine: &Engine<Directory>| {
-                engine.count.set(engine.count_sessions()?);
+                let began = engine.count.begin();
+                engine.count.end(began, engine.count_sessions()?);
                 Ok(())
             };
             tasks::blocking(&self.0, "create", count).await?;

@@ -6,7 +6,7 @@
 
 mod cases;
 mod explore;
-#[cfg(feature = "mistakes")]
+#[cfg(session_mistakes)]
 mod mistakes;
 mod programs;
 mod store;
@@ -14,7 +14,6 @@ mod world;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use cases::all;
 use explore::{Case, Found, Random, explore, run};
 
 /// Explores cases on all processors, until one of them breaks.
@@ -48,6 +47,7 @@ fn search(cases: &[Case], most: u64) -> Found {
 }
 
 /// No case breaks.
+#[cfg(not(session_mistakes))]
 #[track_caller]
 fn hold(cases: &[Case]) {
     let found = search(cases, u64::MAX);
@@ -90,8 +90,9 @@ fn mixtures(count: u64) -> Found {
     }
 }
 
-#[cfg(not(feature = "mistakes"))]
+#[cfg(not(session_mistakes))]
 mod tests {
+    use super::cases::all;
     use super::*;
 
     #[test]

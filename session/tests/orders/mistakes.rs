@@ -12,10 +12,11 @@ fn every_mistake_is_found() {
     let mut missed = Vec::new();
     for mistake in ALL {
         switch(Some(mistake));
-        let found = [&pairs, &disturbed, &triples]
-            .into_iter()
-            .find_map(|cases| search(cases, 3000).broken)
-            .or_else(|| mixtures(300_000).broken);
+        let found = search(&pairs, 3000)
+            .broken
+            .or_else(|| mixtures(200_000).broken)
+            .or_else(|| search(&disturbed, 2000).broken)
+            .or_else(|| search(&triples, 500).broken);
         match found {
             Some((broken, steps)) => {
                 let what = broken.lines().next().unwrap_or_default();

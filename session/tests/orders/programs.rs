@@ -141,14 +141,8 @@ pub fn start(world: &Rc<World>, me: usize, program: Program) -> Local {
 async fn revoke_all(world: &World, me: usize, owner: &str) {
     let had = world.owned(owner);
     if world.sessions.revoke_all(owner).await.is_ok() {
-        for key in had {
-            match world.live(&key) {
-                None => world.acknowledge_end_if_gone(key),
-                Some(record) if record.owner.as_deref() == Some(owner) => {
-                    world.fail("a session lives that was there when all were revoked");
-                }
-                Some(_) => {}
-            }
+        for had in &had {
+            world.acknowledge_revocation(had);
         }
         world.programs.borrow_mut()[me].is_ok = true;
     }
@@ -258,7 +252,10 @@ async fn request(world: &World, me: usize, program: Program) {
             world.is_untold.set(true);
         }
     }
-    if is_ok && is_destroyed {
+    // A sign-out that met another change of privilege has ended its session.
+    let is_removed = set_cookie.is_some_and(|(_, value)| value.contains("=;"));
+    let is_signed_out = is_removed && matches!(program.op, Op::SignOut | Op::Clear);
+    if is_ok && (is_destroyed || is_signed_out) {
         world.has_left.borrow_mut().insert(program.client);
     }
     if is_ok {
@@ -323,16 +320,9 @@ async fn revoke_others(world: &World, session: &Session<Visit>) {
         Some(owner) => world.owned(owner),
         None => Vec::new(),
     };
-    let owner = session.user.clone();
     if world.sessions.revoke_others(session).await.is_ok() {
-        for key in had.into_iter().filter(|key| Some(*key) != own) {
-            match world.live(&key) {
-                None => world.acknowledge_end_if_gone(key),
-                Some(record) if record.owner == owner => {
-                    world.fail("another session of the owner lives that was there before");
-                }
-                Some(_) => {}
-            }
+        for had in had.iter().filter(|had| Some(had.key) != own) {
+            world.acknowledge_revocation(had);
         }
     }
 }

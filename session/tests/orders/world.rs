@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use session::testing::TestClock;
 use session::{
-    Arrival, EndReason, MemoryStore, Proof, Record, Saved, Session, SessionKey, SessionLimit,
-    SessionManager, SessionToken, minutes,
+    Arrival, EndReason, MemoryStore, Proof, Record, Saved, Session, SessionInfo, SessionKey,
+    SessionLimit, SessionManager, SessionToken, minutes,
 };
 
 use crate::store::{self, SteppingStore};
@@ -168,9 +168,22 @@ impl World {
     }
 
     /// The sessions that are an owner's now.
-    pub fn owned(&self, owner: &str) -> Vec<SessionKey> {
-        let found = now(self.plain.sessions_of(owner)).unwrap();
-        found.into_iter().map(|info| info.key).collect()
+    pub fn owned(&self, owner: &str) -> Vec<SessionInfo> {
+        now(self.plain.sessions_of(owner)).unwrap()
+    }
+
+    /// A revocation has returned that must have ended this session, unless it has been signed out, or in
+    /// anew, since.
+    pub fn acknowledge_revocation(&self, had: &SessionInfo) {
+        match self.live(&had.key) {
+            None if self.record(&had.key).is_none() => self.acknowledge_end(had.key),
+            Some(record)
+                if (&record.owner, record.owner_since) == (&had.owner, had.owner_since) =>
+            {
+                self.fail("a session lives that was there when it was to be revoked");
+            }
+            _ => {}
+        }
     }
 
     /// Acknowledges that a session has ended.
@@ -179,13 +192,6 @@ impl World {
             self.fail("a session is there whose end was acknowledged");
         }
         self.ended.borrow_mut().insert(key);
-    }
-
-    /// The same, but for a session that has expired and is not swept yet.
-    pub fn acknowledge_end_if_gone(&self, key: SessionKey) {
-        if self.record(&key).is_none() {
-            self.acknowledge_end(key);
-        }
     }
 
     /// What must hold after every step.

@@ -48,7 +48,7 @@ struct Stripe {
     abandoned: Arc<AtomicUsize>,
 }
 
-/// What belongs to whoever has the turn of a stripe.
+/// The state of a stripe, for the operation that has its turn.
 struct Held {
     index: usize,
     file: Option<Arc<OwnedFd>>,
@@ -117,8 +117,8 @@ impl LockTable {
     /// Waits for the stripe of `key`, on a thread that may block: for the work on many sessions, which meets a
     /// stripe that is in use now and then.
     ///
-    /// Whoever has the turn may itself wait for a thread, so this wait must end, and is no place in the
-    /// line.
+    /// The operation that has the turn may itself wait for a thread, so this wait must end. It is no place
+    /// in the line.
     pub(super) fn lock(&self, key: &SessionKey) -> io::Result<LockGuard> {
         let deadline = self.deadline();
         let mut pause = QUICK_PAUSE;
@@ -154,7 +154,7 @@ impl LockTable {
         })
     }
 
-    /// Counts the calls on the stripe of `key` that are carried out although their callers have gone.
+    /// Counts the calls on the stripe of `key` whose callers have dropped the future.
     pub(super) fn abandoned(&self, key: &SessionKey) -> &Arc<AtomicUsize> {
         &self.stripe(key).abandoned
     }
@@ -175,7 +175,7 @@ impl LockTable {
         };
         for _ in 0..REOPENS {
             lock_file(&mut held, &file, deadline)?;
-            // Somebody may have removed it, and another process may hold a new file of its name.
+            // It may have been removed by hand, and another process may hold a new file of its name.
             let is_removed = match rustix::fs::fstat(&*file) {
                 Ok(status) => status.st_nlink == 0,
                 Err(error) => {
@@ -218,7 +218,7 @@ pub(super) fn open_lock_file(folder: &OwnedFd, index: usize) -> io::Result<Owned
     }
 }
 
-/// Locks the file against other processes, for whoever has the turn of the stripe.
+/// Locks the file against other processes, for the operation that has the turn of the stripe.
 fn lock_file(held: &mut Held, file: &Arc<OwnedFd>, deadline: Option<Instant>) -> io::Result<()> {
     let mut tries = 0;
     loop {

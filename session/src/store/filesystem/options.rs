@@ -126,8 +126,8 @@ impl FilesystemStoreBuilder {
     ///
     /// Each process adds what it creates and subtracts what it deletes. It counts the files at its first
     /// create, at each sweep, and at most every ten seconds while the store is full. So the limit is exact
-    /// for one process, except for what is created while a sweep counts; several processes exceed it by at most
-    /// what the others created since the last count.
+    /// for one process; several processes exceed it by at most what the other ones created since the last
+    /// count.
     pub fn max_sessions(mut self, sessions: impl Into<Option<usize>>) -> Self {
         self.options.max_sessions = sessions.into();
         self

@@ -88,7 +88,7 @@ fn joined<T>(operation: &'static str, task: Result<T, JoinError>) -> Result<T, S
     })
 }
 
-/// Nobody receives this error.
+/// The error has no receiver.
 fn refuse_abandoned(running: &Running, operation: &'static str) -> Result<(), StoreError> {
     if running.is_abandoned() {
         let source = "the caller has dropped the future".into();

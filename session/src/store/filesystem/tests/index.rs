@@ -57,7 +57,7 @@ fn stale_entries_cost_one_sync_for_all_and_are_gone_after_a_sweep() {
     assert_eq!(store.keys_of("ada"), [live]);
 }
 
-/// The removal of an entry waits for whoever is just making a session of that owner.
+/// A create of a session of that owner may be under way.
 #[test]
 fn an_entry_whose_key_is_locked_stays() {
     let (key, fs) = (key(), SimulatedFs::default());
@@ -91,7 +91,7 @@ fn an_entry_is_removed_after_the_sync_that_its_deletion_owes() {
     fs.state().fails_at = None;
     assert_eq!(store.keys_of("ada"), []);
     assert!(fs.state().index.is_empty());
-    assert!(!store.0.lock(&key, "look").unwrap().is_sync_owed());
+    assert!(!store.0.lock(&key, "check").unwrap().is_sync_owed());
 }
 
 /// Another process makes a session of that owner after the entry was found to be stale.

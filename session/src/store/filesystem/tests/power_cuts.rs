@@ -48,8 +48,8 @@ fn live(store: &Operations<SimulatedFs>, key: &SessionKey) -> (Vec<Record>, Vec<
     (written, done)
 }
 
-/// Cuts the power after each operation of a life and looks at every state that may be left: gives
-/// what is wrong with the first bad one.
+/// Cuts the power after each operation of a life and checks every state that may be left: gives
+/// the fault of the first bad one.
 fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Result<usize, String> {
     let key = key();
     let name = FileNames::parse("{}.session").unwrap().record(&key);
@@ -134,7 +134,7 @@ fn a_power_cut_leaves_the_old_record_or_the_new_one() {
         let states = after_every_cut(durability, |_| {}).unwrap();
         assert!(
             states > 30,
-            "{durability:?}: only {states} states were looked at"
+            "{durability:?}: only {states} states were checked"
         );
     }
 }

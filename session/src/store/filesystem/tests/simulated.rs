@@ -272,6 +272,14 @@ impl FileSystem for SimulatedFs {
         Ok(())
     }
 
+    fn index_add_unsynced(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
+        self.index_add(owner, key)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.step().map(drop)
+    }
+
     fn index_has(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<bool> {
         let state = self.step()?;
         Ok(state.index.contains(&(owner.as_str().to_owned(), *key)))

@@ -95,8 +95,8 @@ fn a_session_whose_lock_is_held_keeps_no_sweep_from_the_others() {
     assert_eq!(store.sweep(2000), [keys[2]]);
 }
 
-/// A batch goes on where the last one ended, and fewer than were asked for mean that there are no more, also
-/// of those that the earlier batches have passed when they had not expired yet.
+/// A batch continues where the last one ended. Fewer than were asked for mean that none are left, also of
+/// those that the earlier batches have passed when they had not expired yet.
 #[tokio::test]
 async fn batches_take_everything_that_has_expired() {
     let folder = TestFolder::new();
@@ -145,7 +145,7 @@ fn files_that_are_left_over_are_removed_and_others_are_not() {
     assert_eq!(folder.names(), [".hidden.tmp", &record, "notes.txt"]);
 }
 
-/// Each piece goes on where the last one ended.
+/// Each piece continues where the last one ended.
 #[test]
 fn a_large_folder_is_swept_in_pieces() {
     let fs = SimulatedFs::default();
