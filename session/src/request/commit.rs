@@ -11,7 +11,7 @@ use super::batch::{Batch, SealedBatch};
 use super::finish::{CookieChange, Finish};
 use super::limit::{self, TakenBack, Verdict};
 use super::saved::Saved;
-use super::state::{Counting, Creation, Known, Phase, State};
+use super::state::{Counting, Creation, Known, Phase, State, Times};
 use super::update::{Refusal, Resolution, Sending, Update};
 use crate::manager::{EndReason, OnServerError, OnSessionEnded, Shared};
 use crate::record::Record;
@@ -200,12 +200,14 @@ impl Request {
         }
     }
 
-    /// Moves the expiry, at the revision that was read. That it fails is logged and no more: the request
-    /// has read what it asked for, and the session lives on until its old expiry.
+    /// Moves the expiry, at the revision that was read; what is learned has the next one. That it fails is
+    /// logged and no more: the request has read what it asked for, and the session lives on until its old
+    /// expiry.
     async fn touch(&self, key: SessionKey, record: &Record, now: Timestamp) -> Option<Saved> {
         let shared = self.shared();
         let mut touched = record.clone();
         touched.last_seen = now;
+        touched.revision = record.revision.next();
         touched.expires = shared.policy.lifetimes.expires(&touched);
         let revision = record.revision;
         let outcome = (shared.store).touch(&key, now, touched.expires, revision);
@@ -219,7 +221,7 @@ impl Request {
                 });
                 Some(Saved::Written)
             }
-            // Another request has saved it since, and has moved the expiry.
+            // Another request has saved or touched it since, and has moved the expiry.
             Ok(UpdateOutcome::RevisionMismatch) => {
                 self.note(|state| state.skip_touch(now));
                 None
@@ -377,8 +379,8 @@ impl State {
         }
         let lifetimes = &shared.policy.lifetimes;
         // A session that has expired while its request was at work is not brought back by its use.
-        let is_touched = !self.is_operator && !lifetimes.is_expired(&record, now);
-        if is_touched && lifetimes.is_touch_due(&record, now) {
+        let is_used = !self.is_operator && !lifetimes.is_expired(&record, now);
+        if is_used && self.times == Times::Stored && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::arrival::Arrival;
-use super::state::State;
+use super::state::{State, Times};
 use super::update::LATE_FOR;
 use crate::cookie::Candidates;
 use crate::manager::{Shared, shifted_to_clock};
@@ -93,7 +93,10 @@ fn live_state(shared: &Shared, token: &SessionToken, record: Record, now: Timest
         token.secret.proof(shared.policy.cookie.name(), &token.key)
     );
     let mut state = State::live(token.clone(), record);
-    state.open_batch.is_forced = is_shifted;
+    if is_shifted {
+        state.times = Times::Shifted;
+        state.open_batch.is_forced = true;
+    }
     state
 }
 
