@@ -30,7 +30,7 @@ use crate::id::Proof;
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
-    /// Counts the saves; what a compare-and-swap compares.
+    /// Counts the saves and the touches; what a compare-and-swap compares.
     pub revision: Revision,
     /// When the session began: at its first save, or at the last change of privilege.
     pub created: Timestamp,
@@ -79,12 +79,6 @@ impl Record {
         }
     }
 
-    /// Whether this is `other` itself: neither saved nor touched since. Both are of one key.
-    pub(crate) fn is_same_state(&self, other: &Record) -> bool {
-        let state = |record: &Record| (record.revision, record.last_seen, record.expires);
-        state(self) == state(other)
-    }
-
     /// This record with `changes` made to it, as the next revision; itself without any.
     #[cfg(test)]
     pub(crate) fn merge(&self, changes: &Changes, now: Timestamp) -> Result<Record, FieldConflict> {
@@ -117,7 +111,7 @@ impl fmt::Debug for Record {
     }
 }
 
-/// The number of a save: 1 at the first, one more at each that follows.
+/// The number of a write: 1 at the first save, one more at each save and each touch that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(u64);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::mistakes::mistake;
 use crate::record::{Changes, Field, Fields, Record};
-use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved};
+use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved, Times};
 use crate::typed::{Companion, Reader, SessionData, Version, Writer};
 use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, seconds};
 
@@ -468,6 +468,7 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
     match live {
         Some(record) if state.session == Known::Live(key) => {
             state.record = Some(Arc::new(record));
+            state.times = Times::Stored;
             Ok(())
         }
         _ => {

@@ -111,8 +111,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// `change` is a pure function, and may be called several times, on other threads, with `base` too:
     /// `base` is what the caller believes to be stored. What is decided is decided by what is stored.
     ///
-    /// The provided method updates, and where the revision is another one loads, decides
-    /// and updates again, [`MODIFY_ATTEMPTS`] times at most. A store that can hold a lock
+    /// The provided method decides by `base` first: it replaces or deletes the record if its revision is
+    /// that of `base`. Where the revision is another one, it loads, decides
+    /// and tries again, [`MODIFY_ATTEMPTS`] times at most. A store that can hold a lock
     /// of its own over reading and writing does better to override it: no conflict can then arise.
     /// After an I/O error it must not try again: the first try may have been carried out. The caller
     /// knows how to find that out.
@@ -137,9 +138,8 @@ pub trait SessionStore: Send + Sync + 'static {
                     },
                 };
                 let outcome = match change(&before) {
-                    // What the caller believes does not decide alone. A touch moves no revision, so
-                    // that a delete at the right revision may still be of a session that was used since.
-                    Decision::Keep | Decision::Delete if !is_stored => continue,
+                    // To keep a record compares no revision, so the record must be the stored one.
+                    Decision::Keep if !is_stored => continue,
                     Decision::Keep => return Ok(ModifyOutcome::Kept(before)),
                     Decision::Replace(after) => {
                         match self.update(key, &after, before.revision).await? {
@@ -163,9 +163,11 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 
     /// Moves the last use and the expiry of the record under `key` if its revision is `expected`, and
-    /// changes nothing else: the revision stays.
+    /// raises its revision; changes nothing else.
     ///
-    /// A record that was used later than `last_seen` stays as it is, and counts as updated.
+    /// The revision rises by one, so that a save or a sweep that has read the record before the touch meets
+    /// a mismatch. A record that was used later than `last_seen` stays as it is, revision included, and
+    /// counts as [`Updated`](UpdateOutcome::Updated).
     fn touch(
         &self,
         key: &SessionKey,
@@ -185,6 +187,7 @@ pub trait SessionStore: Send + Sync + 'static {
             }
             record.last_seen = last_seen;
             record.expires = expires;
+            record.revision = expected.next();
             self.update(key, &record, expected).await
         }
     }
@@ -209,8 +212,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Removes records that have expired at `now`, at most `at_most` of them, and gives them.
     ///
-    /// Fewer than `at_most` mean that there are no more. What has been used since it was
-    /// looked at stays. A record that cannot be read is no reason to stop: it is logged and left.
+    /// Fewer than `at_most` mean that there are no more. A record that was used since it was read
+    /// stays. A record that cannot be read is no reason to stop: it is logged and left.
     fn take_expired(
         &self,
         now: Timestamp,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use session::testing::TestClock;
+use session::testing::{CountingStore, TestClock};
 use session::{
-    Clock as _, MemoryStore, SessionManager, SessionMiddleware, SettingsError, Timestamp, days,
-    hours, minutes, seconds,
+    Clock as _, MemoryStore, Session, SessionManager, SessionMiddleware, SettingsError, Timestamp,
+    days, hours, minutes, seconds,
 };
 use session_tests::client::Client;
 use session_tests::events::Events;
@@ -120,6 +120,42 @@ fn a_clock_that_is_set_back_makes_no_session_immortal() {
     let calls = probe.calls();
     assert!(is_alive(&mut visitor));
     assert_eq!(probe.calls().total(), calls.total() + 1);
+}
+
+/// A request that was shifted to a clock that was set back, and fails, does not touch the session: its use is
+/// before the stored last use, and it must not take the revision for raised.
+#[tokio::test]
+async fn a_failed_request_after_the_clock_is_set_back_touches_nothing() {
+    #[derive(Debug, Default, Session)]
+    struct Visit {
+        number: u64,
+    }
+
+    let (store, clock) = (CountingStore::new(MemoryStore::new()), TestClock::default());
+    clock.set(Timestamp::from_millis(1_800_000_000_000));
+    let sessions = SessionManager::builder(store.clone())
+        .clock(clock.clone())
+        .build()
+        .expect("good settings");
+    let mut session = sessions.create::<Visit>();
+    session.set_number(1);
+    let change = sessions.save(&mut session).await.expect("saved");
+    let header = change
+        .header(sessions.cookie())
+        .expect("a cookie that fits");
+    let header = header.expect("a cookie");
+    let cookie = header.split(';').next().unwrap_or_default();
+    for (set_back, touches) in [(days(0), 1), (days(1), 0)] {
+        clock.set(clock.now() - set_back);
+        let request = sessions.request([cookie.as_bytes()]);
+        let session: Session<Visit> = request.session().await.expect("opened");
+        assert_eq!(session.number, 1);
+        clock.advance(minutes(5));
+        drop(session);
+        let before = store.calls().touch;
+        assert_eq!(request.commit(500).await.status(), None);
+        assert_eq!(store.calls().touch, before + touches);
+    }
 }
 
 /// What falls back to its default by itself does so as long after as it would have.

@@ -1,7 +1,7 @@
 //! The stored form of a record: one MessagePack map. docs/file-format.md shows it byte by byte.
 //!
 //! What comes before `persist_for` has fixed places, so that a touch can replace the checksum, the last
-//! use and the expiry by one small write in place. Everything else about the format follows from
+//! use, the expiry and the revision by one small write in place. Everything else about the format follows from
 //! it being a map that any MessagePack reader can print.
 
 use std::ops::Range;
@@ -52,10 +52,12 @@ const SAVE_LENGTH: usize = 8 + 4;
 const CHECKSUM_AT: usize = 3 + MAGIC.len() + 1 + CHECKSUM.len() + 1;
 const LAST_SEEN_AT: usize = CHECKSUM_AT + 4 + LAST_SEEN.len() + 1;
 const EXPIRES_AT: usize = LAST_SEEN_AT + 8 + EXPIRES.len() + 1;
+const REVISION_AT: usize = EXPIRES_AT + 8 + REVISION.len() + 1;
 
-/// What a touch writes: from the checksum to the end of the expiry. It is within the first 512
+/// What a touch writes: from the checksum to the end of the revision. It is within the first 512
 /// bytes, a disk's smallest sector, so that a power cut leaves the old or the new ones.
-pub(crate) const ACTIVITY_RANGE: Range<usize> = CHECKSUM_AT..EXPIRES_AT + 8;
+pub(crate) const ACTIVITY_RANGE: Range<usize> = CHECKSUM_AT..REVISION_AT + 8;
+const _: () = assert!(ACTIVITY_RANGE.end <= 512);
 
 impl Record {
     /// The stored form of this record under `key`.
@@ -219,9 +221,11 @@ pub(crate) fn encoded_activity(
     mut bytes: Vec<u8>,
     last_seen: Timestamp,
     expires: Timestamp,
+    revision: Revision,
 ) -> Vec<u8> {
     bytes[LAST_SEEN_AT..LAST_SEEN_AT + 8].copy_from_slice(&last_seen.as_millis().to_be_bytes());
     bytes[EXPIRES_AT..EXPIRES_AT + 8].copy_from_slice(&expires.as_millis().to_be_bytes());
+    bytes[REVISION_AT..REVISION_AT + 8].copy_from_slice(&u64::from(revision).to_be_bytes());
     let checksum = checksum(key, &bytes);
     bytes[CHECKSUM_RANGE].copy_from_slice(&checksum.to_be_bytes());
     bytes.drain(..ACTIVITY_RANGE.start);
@@ -580,9 +584,11 @@ mod tests {
             let mut touched = record;
             touched.last_seen = Timestamp::from_millis(seen);
             touched.expires = Timestamp::from_millis(expires);
+            touched.revision = touched.revision.next();
+            let Record { last_seen, expires, revision, .. } = touched;
             let mut in_place = bytes.clone();
             in_place[ACTIVITY_RANGE].copy_from_slice(
-                &encoded_activity(&key, bytes, touched.last_seen, touched.expires)
+                &encoded_activity(&key, bytes, last_seen, expires, revision)
             );
             prop_assert_eq!(in_place, touched.encode(&key));
         }

@@ -204,12 +204,14 @@ impl Request {
         }
     }
 
-    /// Moves the expiry, at the revision that was read. That it fails is logged and no more: the request
-    /// has read what it asked for, and the session lives on until its old expiry.
+    /// Moves the expiry, at the revision that was read; what is learned has the next one. That it fails is
+    /// logged and no more: the request has read what it asked for, and the session lives on until its old
+    /// expiry.
     async fn touch(&self, key: SessionKey, record: &Record, now: Timestamp) -> Option<Saved> {
         let shared = self.shared();
         let mut touched = record.clone();
         touched.last_seen = now;
+        touched.revision = record.revision.next();
         touched.expires = shared.policy.lifetimes.expires(&touched);
         let mut revision = record.revision;
         if mistake!("touch at any revision")
@@ -228,7 +230,7 @@ impl Request {
                 });
                 Some(Saved::Written)
             }
-            // Another request has saved it since, and has moved the expiry.
+            // Another request has saved or touched it since, and has moved the expiry.
             Ok(UpdateOutcome::RevisionMismatch) => {
                 self.note(|state| state.skip_touch(now));
                 None

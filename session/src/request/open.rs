@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::arrival::Arrival;
-use super::state::State;
+use super::state::{State, Times};
 use super::update::LATE_FOR;
 use crate::cookie::Candidates;
 use crate::manager::{Shared, shifted_to_clock};
@@ -91,7 +91,10 @@ fn live_state(token: &SessionToken, record: Arc<Record>, now: Timestamp) -> Stat
     }
     let record = shifted.map_or(record, Arc::new);
     let mut state = State::live(token.clone(), record);
-    state.open_batch.is_forced = is_shifted;
+    if is_shifted {
+        state.times = Times::Shifted;
+        state.open_batch.is_forced = true;
+    }
     state
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) session: Known,
     /// What is stored, as far as this request knows.
     pub(crate) record: Option<Arc<Record>>,
+    /// Whether the times of `record` are the stored ones.
+    pub(crate) times: Times,
     /// The proofs under which this request knows the session: the one that it read, and its own.
     pub(crate) known: Vec<Proof>,
     /// The secrets that this request has drawn for the session.
@@ -69,6 +71,16 @@ pub(crate) enum Known {
     Ended(SessionKey),
 }
 
+/// Which times the record has that a request knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// Those that are stored.
+    Stored,
+    /// Those that are stored, shifted to a clock that was set back. A touch would come before the stored last
+    /// use: the store would change nothing, and still answer that it was updated.
+    Shifted,
+}
+
 /// What is still to be done about a sign-in where the sessions of an owner are limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counting {
@@ -112,6 +124,7 @@ impl State {
             arrival,
             session: Known::New,
             record: None,
+            times: Times::Stored,
             known: Vec::new(),
             own: Vec::new(),
             client: None,
@@ -287,6 +300,7 @@ impl State {
         let is_older = (self.record.as_ref()).is_some_and(|known| known.revision > record.revision);
         if !is_older {
             self.record = Some(Arc::new(record));
+            self.times = Times::Stored;
         }
     }
 

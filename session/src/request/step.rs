@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, SealedBatch};
 use super::saved::Saved;
-use super::state::{Counting, Creation, Known, Phase, State};
+use super::state::{Counting, Creation, Known, Phase, State, Times};
 use super::update::{Resolution, Sending, Update};
 use crate::manager::Shared;
 use crate::mistakes::mistake;
@@ -153,8 +153,8 @@ impl State {
         // A session that has expired while its request was at work is not brought back by its use.
         let is_live = !lifetimes.is_expired(&record, now)
             || mistake!("a touch brings an expired session back");
-        let is_touched = !self.is_operator && is_live;
-        if is_touched && lifetimes.is_touch_due(&record, now) {
+        let is_used = !self.is_operator && is_live && self.times == Times::Stored;
+        if is_used && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))

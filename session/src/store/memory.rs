@@ -308,7 +308,7 @@ impl SessionStore for MemoryStore {
             let mut held = self.held();
             match held.records.get(key) {
                 None => return Ok(ModifyOutcome::Missing),
-                Some(stored) if !stored.record.is_same_state(&before) => continue,
+                Some(stored) if stored.record.revision != before.revision => continue,
                 Some(_) => {}
             }
             return Ok(match decision {
@@ -343,6 +343,7 @@ impl SessionStore for MemoryStore {
         if last_seen >= record.last_seen {
             record.last_seen = last_seen;
             record.expires = expires;
+            record.revision = expected.next();
         }
         Ok(UpdateOutcome::Updated)
     }

@@ -126,7 +126,7 @@ mod writing;
 
 pub use concurrency::{
     a_deleted_record_stays_deleted, concurrent_calls_have_one_order, one_of_many_creates_wins,
-    one_of_many_updates_wins,
+    one_of_many_touches_wins, one_of_many_updates_wins,
 };
 pub use damage::{
     a_damaged_record_can_be_deleted, a_damaged_record_does_not_stop_a_listing,
@@ -161,7 +161,7 @@ pub use round_trip::{
 };
 pub use touch::{
     touch_compares_the_revision, touch_ignores_an_older_use,
-    touch_moves_two_times_and_nothing_else, touch_never_creates,
+    touch_moves_two_times_and_raises_the_revision, touch_never_creates,
     touch_shortens_as_well_as_it_lengthens,
 };
 pub use writing::{
@@ -193,7 +193,7 @@ pub async fn all<H: IntoHandles>(fresh: impl AsyncFn() -> H) {
         delete_compares_the_revision,
         a_deleted_record_is_gone_everywhere,
         update_never_creates,
-        touch_moves_two_times_and_nothing_else,
+        touch_moves_two_times_and_raises_the_revision,
         touch_shortens_as_well_as_it_lengthens,
         touch_ignores_an_older_use,
         touch_compares_the_revision,
@@ -219,6 +219,7 @@ pub async fn all<H: IntoHandles>(fresh: impl AsyncFn() -> H) {
         take_expired_gives_each_record_once,
         one_of_many_creates_wins,
         one_of_many_updates_wins,
+        one_of_many_touches_wins,
         a_deleted_record_stays_deleted,
         modify_loses_no_change,
         concurrent_calls_have_one_order,

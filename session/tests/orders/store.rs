@@ -79,7 +79,8 @@ pub async fn turn() {
 #[derive(Clone)]
 pub struct SteppingStore {
     pub memory: Arc<MemoryStore>,
-    /// `modify` is one call, as in stores that lock; otherwise it is made of loads and updates.
+    /// `modify` and `touch` are one call, as in stores that lock; otherwise they are made of loads and
+    /// updates.
     pub modifies_in_one_step: bool,
 }
 
@@ -206,6 +207,10 @@ impl SessionStore for SteppingStore {
         expires: Timestamp,
         expected: Revision,
     ) -> Result<UpdateOutcome, StoreError> {
+        if !self.modifies_in_one_step {
+            let provided = FiveMethods(self.clone());
+            return provided.touch(key, last_seen, expires, expected).await;
+        }
         self.step(self.memory.touch(key, last_seen, expires, expected))
             .await
     }
@@ -239,7 +244,7 @@ impl SessionStore for SteppingStore {
     }
 }
 
-/// The provided `modify`, made of the five methods.
+/// The provided `modify` and `touch`, made of the five methods.
 struct FiveMethods(SteppingStore);
 
 impl SessionStore for FiveMethods {

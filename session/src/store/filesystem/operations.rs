@@ -173,7 +173,7 @@ impl<F: FileSystem> Engine<F> {
         Ok(Some(record))
     }
 
-    /// Writes the few bytes of the last use and the expiry in place. They are in the first sector of
+    /// Writes the few bytes of the last use, the expiry and the revision in place. They are in the first sector of
     /// the file and in its first page, so neither a power cut nor a kill leaves half of them. What comes before
     /// them is written again, which unmasks a record whose writer was killed.
     pub(super) fn touch(
@@ -202,7 +202,7 @@ impl<F: FileSystem> Engine<F> {
         }
         self.expires_at(expires);
         // The checksum is over the bytes as they are stored.
-        let activity = encoded_activity(key, bytes.clone(), last_seen, expires);
+        let activity = encoded_activity(key, bytes.clone(), last_seen, expires, expected.next());
         bytes[ACTIVITY_RANGE].copy_from_slice(&activity);
         if self.fs.has_other_links(&file).map_err(failed)? {
             // The other name is a backup's, whose content must stay as it is.

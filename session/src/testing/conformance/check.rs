@@ -68,9 +68,10 @@ impl<'a, S: SessionStore> Check<'a, S> {
         );
     }
 
-    pub(super) async fn touch(&self, key: &SessionKey, record: &Record) {
+    /// Touches the predecessor of `record`, which has the revision `expected`, so that it becomes `record`.
+    pub(super) async fn touch(&self, key: &SessionKey, record: &Record, expected: Revision) {
         let (seen, expires) = (record.last_seen, record.expires);
-        let touched = self.stores.first.touch(key, seen, expires, record.revision);
+        let touched = self.stores.first.touch(key, seen, expires, expected);
         let touched = self.done(touched.await);
         self.equal(
             touched,

@@ -7,7 +7,7 @@ use super::Handles;
 use super::check::Check;
 use super::handles::yield_once;
 use super::history::{History, Seen};
-use super::sample::{counted, join, key, number, record, set_number};
+use super::sample::{START, counted, join, key, number, record, set_number, touched};
 use crate::{
     CreateOutcome, Decision, DeleteOutcome, ModifyOutcome, Record, RecordUpdate, Revision,
     SessionKey, SessionStore, StoreError, Timestamp, UpdateOutcome,
@@ -77,6 +77,48 @@ pub async fn one_of_many_updates_wins<S: SessionStore>(stores: &Handles<S>) {
                 &key,
                 winners.first().copied(),
                 "the winner's record is stored",
+            )
+            .await;
+    }
+}
+
+/// Of many touches of one revision at the same time one wins, and its times are stored.
+///
+/// # Panics
+///
+/// When the store breaks this.
+pub async fn one_of_many_touches_wins<S: SessionStore>(stores: &Handles<S>) {
+    let check = Check::new("one_of_many_touches_wins", stores);
+    for _ in 0..10 {
+        let key = key();
+        let first = record(1);
+        check.create(&key, &first).await;
+        // The later touches have the earlier times, and the other way around.
+        let records: Vec<Record> = [5, 1, 8, 3, 7, 2, 6, 4]
+            .map(|second| {
+                let last_seen = START + crate::seconds(second);
+                touched(&first, last_seen, last_seen + crate::minutes(30))
+            })
+            .into();
+        let touches = records.iter().enumerate().map(|(index, record)| {
+            let (seen, expires) = (record.last_seen, record.expires);
+            let store = stores.alternating(index);
+            store.touch(&key, seen, expires, first.revision)
+        });
+        let outcomes = join(touches)
+            .await
+            .into_iter()
+            .map(|outcome| check.done(outcome));
+        let winners: Vec<&Record> = outcomes
+            .zip(&records)
+            .filter_map(|(outcome, record)| (outcome == UpdateOutcome::Updated).then_some(record))
+            .collect();
+        check.equal(winners.len(), 1, "one of eight touches wins");
+        check
+            .stored(
+                &key,
+                winners.first().copied(),
+                "the winner's times are stored",
             )
             .await;
     }
@@ -254,19 +296,31 @@ async fn call<S: SessionStore>(
                 let expected = Some(loaded.revision);
                 deleted(check.done(store.delete(key, expected).await), expected)
             }
+            85..97 => {
+                let later = |time| time + std::time::Duration::from_millis(1);
+                let next = touched(&loaded, later(loaded.last_seen), later(loaded.expires));
+                let (seen, expires) = (next.last_seen, next.expires);
+                let outcome = store.touch(key, seen, expires, loaded.revision).await;
+                updated(check.done(outcome), &next)
+            }
             _ => {
                 let next = write(&loaded);
-                match check.done(store.update(key, &next, loaded.revision).await) {
-                    UpdateOutcome::Updated => Seen::Wrote(next.revision, value),
-                    UpdateOutcome::RevisionMismatch => Seen::Present,
-                    UpdateOutcome::Missing => Seen::Absent,
-                }
+                let outcome = store.update(key, &next, loaded.revision).await;
+                updated(check.done(outcome), &next)
             }
         };
         history.returned(began, seen);
         return;
     };
     history.returned(began, seen);
+}
+
+fn updated(outcome: UpdateOutcome, next: &Record) -> Seen {
+    match outcome {
+        UpdateOutcome::Updated => Seen::Wrote(next.revision, number(next, "value")),
+        UpdateOutcome::RevisionMismatch => Seen::Present,
+        UpdateOutcome::Missing => Seen::Absent,
+    }
 }
 
 fn deleted(outcome: DeleteOutcome, revision: Option<Revision>) -> Seen {

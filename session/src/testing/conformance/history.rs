@@ -1,7 +1,7 @@
 //! Whether the calls of many tasks on one record can have happened one after the other.
 //!
-//! In general that takes a search. Here every write has the revision after that of its predecessor, so
-//! the writes have an order, and each call can be compared with it.
+//! In general that takes a search. Here every write, a touch too, has the revision after that of its
+//! predecessor, so the writes have an order, and each call can be compared with it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ struct Call {
 /// What a call did, or learned.
 #[derive(Clone, Copy)]
 pub(super) enum Seen {
-    /// It stored this revision with this value.
+    /// It stored this revision with this value. A touch leaves the value as it was.
     Wrote(Revision, u64),
     /// It read this revision with this value.
     Read(Revision, u64),

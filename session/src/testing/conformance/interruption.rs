@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Handles;
 use super::check::Check;
-use super::sample::{START, counted, key, number, poll_up_to, record};
+use super::sample::{START, counted, key, number, poll_up_to, record, touched};
 use crate::{
     CreateOutcome, Decision, DeleteOutcome, Record, RecordUpdate, Revision, SessionKey,
     SessionStore, StoreError, Timestamp, UpdateOutcome,
@@ -45,10 +45,8 @@ impl Interrupted {
             Interrupted::Update | Interrupted::Modify => Some(counted(&record(1), "interrupted")),
             Interrupted::Delete => None,
             Interrupted::Touch => {
-                let mut touched = record(1);
-                touched.last_seen = START + crate::seconds(1);
-                touched.expires = START + crate::seconds(2);
-                Some(touched)
+                let (seen, expires) = (START + crate::seconds(1), START + crate::seconds(2));
+                Some(touched(&record(1), seen, expires))
             }
         }
     }
@@ -177,17 +175,15 @@ pub async fn a_dropped_call_is_not_carried_out_later<S: SessionStore>(stores: &H
                     Some(another)
                 }
                 Interrupted::Touch => {
-                    let mut touched = record(1);
-                    touched.last_seen = START + crate::seconds(1);
-                    touched.expires = Timestamp::MAX;
-                    let (seen, expires) = (touched.last_seen, touched.expires);
-                    let outcome = store.touch(&key, seen, expires, touched.revision).await;
-                    check.equal(
-                        check.done(outcome),
-                        UpdateOutcome::Updated,
-                        "the record is there",
-                    );
-                    Some(touched)
+                    // The dropped touch may have raised the revision before this load, and not after it.
+                    let Some(found) = check.done(store.load(&key).await) else {
+                        check.fail("the record is missing");
+                    };
+                    let (seen, expires) = (START + crate::seconds(1), Timestamp::MAX);
+                    let outcome = store.touch(&key, seen, expires, found.revision).await;
+                    let sentence = "the revision is as it was loaded";
+                    check.equal(check.done(outcome), UpdateOutcome::Updated, sentence);
+                    Some(touched(&found, seen, expires))
                 }
                 Interrupted::Modify => {
                     let _ = check.done(store.modify(&key, None, &count("later")).await);

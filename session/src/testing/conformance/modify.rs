@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Handles;
 use super::check::Check;
-use super::sample::{START, counted, join, key, number, record};
+use super::sample::{START, counted, join, key, number, record, touched};
 use crate::{Decision, ModifyOutcome, Record, RecordUpdate, Revision, SessionStore, StoreError};
 
 fn count(field: &'static str) -> RecordUpdate {
@@ -91,8 +91,8 @@ pub async fn modify_does_what_is_decided<S: SessionStore>(stores: &Handles<S>) {
     }
 }
 
-/// What is stored decides, also where the caller believes something else: about another revision, or
-/// about a touch at the same one.
+/// What is stored decides, also where the caller believes something else: a record before a save, or one
+/// before a touch.
 ///
 /// # Panics
 ///
@@ -177,16 +177,19 @@ pub async fn modify_decides_by_what_is_stored<S: SessionStore>(stores: &Handles<
     });
     let key = key();
     check.create(&key, &base).await;
-    let mut touched = base.clone();
-    touched.last_seen = START + crate::minutes(1);
-    touched.expires = now + crate::minutes(1);
-    check.touch(&key, &touched).await;
+    let used = touched(&base, START + crate::minutes(1), now + crate::minutes(1));
+    check.touch(&key, &used, base.revision).await;
     let modified = check.done(stores.second.modify(&key, Some(&base), &end_expired).await);
-    let kept = ModifyOutcome::Kept(touched.clone());
+    let kept = ModifyOutcome::Kept(used.clone());
     check.equal(modified, kept, "a touch counts as stored");
     check
-        .stored(&key, Some(&touched), "a touch counts as stored")
+        .stored(&key, Some(&used), "a touch counts as stored")
         .await;
+    let change = count("changed");
+    let _ = check.done(stores.first.modify(&key, Some(&base), &change).await);
+    let changed = counted(&used, "changed");
+    let sentence = "a change from what was stored before a touch does not undo the touch";
+    check.stored(&key, Some(&changed), sentence).await;
 }
 
 /// Of changes that are made at the same time none is lost: 64 tasks on two handles, 25 changes each.

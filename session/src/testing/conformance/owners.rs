@@ -7,7 +7,7 @@ use super::Handles;
 use super::check::Check;
 use super::handles::yield_once;
 use super::listing::stable;
-use super::sample::{START, join, key, owned_by};
+use super::sample::{START, join, key, owned_by, touched};
 use crate::{Decision, DeleteOutcome, RecordUpdate, SessionStore};
 
 /// `sessions_of` compares the whole owner, byte by byte.
@@ -110,9 +110,8 @@ pub async fn sessions_of_follows_every_change<S: SessionStore>(stores: &Handles<
             let modified = stores.first.modify(&key, Some(&current), &change).await;
             let _ = check.done(modified);
         }
-        current = next;
-        current.last_seen = START + crate::seconds(step as u64);
-        check.touch(&key, &current).await;
+        current = touched(&next, START + crate::seconds(step as u64), next.expires);
+        check.touch(&key, &current, next.revision).await;
         for other in ["alice", "bob"] {
             let found = check.sessions_of(other, 10).await;
             let expected = usize::from(owner == Some(other));

@@ -119,6 +119,15 @@ pub(super) fn counted(record: &Record, field: &str) -> Record {
     next
 }
 
+/// `record` after a touch.
+pub(super) fn touched(record: &Record, last_seen: Timestamp, expires: Timestamp) -> Record {
+    let mut next = record.clone();
+    next.last_seen = last_seen;
+    next.expires = expires;
+    next.revision = record.revision.next();
+    next
+}
+
 /// Sets the field `field` to `number`.
 pub(super) fn set_number(record: &mut Record, field: &str, number: u64) {
     let mut bytes = vec![0xcf];

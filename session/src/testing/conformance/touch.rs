@@ -1,17 +1,18 @@
-//! Touches: two times move, and nothing else does.
+//! Touches: two times move, the revision rises, and nothing else changes.
 
 use super::Handles;
 use super::check::Check;
-use super::sample::{START, counted, expiring_at, full_record, key, owned_by, record};
+use super::sample::{START, counted, expiring_at, full_record, key, owned_by, record, touched};
 use crate::{DeleteOutcome, Revision, SessionStore, Timestamp, UpdateOutcome};
 
-/// `touch` moves the last use and the expiry. The revision and everything else stay.
+/// `touch` moves the last use and the expiry, and raises the revision by one. Everything else stays. A save or
+/// a delete at the revision before meets a mismatch from then on.
 ///
 /// # Panics
 ///
 /// When the store breaks this.
-pub async fn touch_moves_two_times_and_nothing_else<S: SessionStore>(stores: &Handles<S>) {
-    let check = Check::new("touch_moves_two_times_and_nothing_else", stores);
+pub async fn touch_moves_two_times_and_raises_the_revision<S: SessionStore>(stores: &Handles<S>) {
+    let check = Check::new("touch_moves_two_times_and_raises_the_revision", stores);
     let mut full = full_record();
     full.last_seen = START;
     full.expires = START + crate::minutes(30);
@@ -21,21 +22,31 @@ pub async fn touch_moves_two_times_and_nothing_else<S: SessionStore>(stores: &Ha
         check.create(&key, &expected).await;
         for later in [1, 5, 86_400_000] {
             let later = std::time::Duration::from_millis(later);
-            expected.last_seen = expected.last_seen + later;
-            expected.expires = expected.expires + later;
-            check.touch(&key, &expected).await;
-            let sentence = "a touch moves two times and nothing else";
+            let before = expected.clone();
+            expected = touched(&before, before.last_seen + later, before.expires + later);
+            check.touch(&key, &expected, before.revision).await;
+            let sentence =
+                "a touch moves two times, raises the revision by one and changes nothing else";
             check.stored(&key, Some(&expected), sentence).await;
+
+            let store = &stores.second;
+            let late = counted(&before, "late");
+            let updated = check.done(store.update(&key, &late, before.revision).await);
+            let sentence = "a save at the revision before a touch meets a mismatch";
+            check.equal(updated, UpdateOutcome::RevisionMismatch, sentence);
+            let deleted = check.done(store.delete(&key, Some(before.revision)).await);
+            let sentence = "a delete at the revision before a touch meets a mismatch";
+            check.equal(deleted, DeleteOutcome::RevisionMismatch, sentence);
+            check
+                .stored(&key, Some(&expected), "a mismatch changes nothing")
+                .await;
         }
         let listed = check.list(100).await;
-        let times = listed.get(&key).map(|info| (info.last_seen, info.expires));
-        let sentence = "a listing tells the times of the last touch";
-        check.equal(
-            times,
-            Some((expected.last_seen, expected.expires)),
-            sentence,
-        );
-        // A save that was under way meanwhile meets no mismatch.
+        let listed = listed.get(&key);
+        let listed = listed.map(|info| (info.revision, info.last_seen, info.expires));
+        let sentence = "a listing tells the revision and the times of the last touch";
+        let last = (expected.revision, expected.last_seen, expected.expires);
+        check.equal(listed, Some(last), sentence);
         let next = counted(&expected, "next");
         check.update(&key, &next, expected.revision).await;
     }
@@ -50,18 +61,18 @@ pub async fn touch_shortens_as_well_as_it_lengthens<S: SessionStore>(stores: &Ha
     let check = Check::new("touch_shortens_as_well_as_it_lengthens", stores);
     let now = START + crate::minutes(10);
     let (shortened, lengthened) = (key(), key());
-    let mut short = expiring_at((now + crate::hours(1)).as_millis());
-    let mut long = expiring_at((now - crate::minutes(1)).as_millis());
-    check.create(&shortened, &short).await;
-    check.create(&lengthened, &long).await;
+    let first = expiring_at((now + crate::hours(1)).as_millis());
+    check.create(&shortened, &first).await;
     // The same last use is no older one.
-    short.expires = now - crate::minutes(1);
-    check.touch(&shortened, &short).await;
+    let short = touched(&first, first.last_seen, now - crate::minutes(1));
+    check.touch(&shortened, &short, first.revision).await;
     check
         .stored(&shortened, Some(&short), "a touch shortens the life")
         .await;
-    long.expires = Timestamp::MAX;
-    check.touch(&lengthened, &long).await;
+    let first = expiring_at((now - crate::minutes(1)).as_millis());
+    check.create(&lengthened, &first).await;
+    let long = touched(&first, first.last_seen, Timestamp::MAX);
+    check.touch(&lengthened, &long, first.revision).await;
     check
         .stored(&lengthened, Some(&long), "a touch lengthens the life")
         .await;
@@ -70,18 +81,19 @@ pub async fn touch_shortens_as_well_as_it_lengthens<S: SessionStore>(stores: &Ha
     check.stored(&shortened, None, sentence).await;
     let sentence = "a sweep spares what a touch has lengthened";
     check.stored(&lengthened, Some(&long), sentence).await;
-    long.expires = Timestamp::default();
-    check.touch(&lengthened, &long).await;
+    let ended = touched(&long, long.last_seen, Timestamp::default());
+    check.touch(&lengthened, &ended, long.revision).await;
     check
         .stored(
             &lengthened,
-            Some(&long),
+            Some(&ended),
             "a touch shortens the life down to nothing",
         )
         .await;
 }
 
-/// `touch` leaves a record that was used later than that as it is, and counts as carried out.
+/// `touch` leaves a record that was used later than that as it is, revision included, and counts as carried
+/// out.
 ///
 /// # Panics
 ///
@@ -108,7 +120,7 @@ pub async fn touch_ignores_an_older_use<S: SessionStore>(stores: &Handles<S>) {
     }
 }
 
-/// `touch` does nothing to a record of another revision.
+/// `touch` does nothing to a record of another revision, also where only a touch has raised it.
 ///
 /// # Panics
 ///
@@ -120,9 +132,11 @@ pub async fn touch_compares_the_revision<S: SessionStore>(stores: &Handles<S>) {
     let second = counted(&first, "second");
     check.create(&key, &first).await;
     check.update(&key, &second, first.revision).await;
+    let third = touched(&second, START, second.expires + crate::minutes(1));
+    check.touch(&key, &third, second.revision).await;
     // The last one is older than the record as well: the revision decides first.
     for last_seen in [START + crate::minutes(1), START, Timestamp::default()] {
-        for wrong in [0, 1, 3, 2 + (1 << 32), u64::MAX].map(Revision::from) {
+        for wrong in [0, 1, 2, 4, 3 + (1 << 32), u64::MAX].map(Revision::from) {
             let touched = stores
                 .first
                 .touch(&key, last_seen, Timestamp::MAX, wrong)
@@ -134,7 +148,7 @@ pub async fn touch_compares_the_revision<S: SessionStore>(stores: &Handles<S>) {
                 sentence,
             );
             check
-                .stored(&key, Some(&second), "a mismatch moves nothing")
+                .stored(&key, Some(&third), "a mismatch moves nothing")
                 .await;
         }
     }

@@ -195,7 +195,7 @@ fn a_create_that_is_found_done_is_made_durable() {
     }
 }
 
-/// A touch moves two times and leaves everything else, the revision too.
+/// A touch moves two times, raises the revision and leaves everything else.
 #[test]
 fn a_touch_writes_no_data() {
     let key = key();
@@ -207,16 +207,19 @@ fn a_touch_writes_no_data() {
     );
     expected.last_seen = at(7);
     expected.expires = at(2000);
-    let revision = Revision::FIRST.next();
-    let touched = store.touch(&key, 7, 2000, revision).unwrap();
+    let before = expected.revision;
+    expected.revision = before.next();
+    let revision = expected.revision;
+    let touched = store.touch(&key, 7, 2000, before).unwrap();
     assert_eq!(touched, UpdateOutcome::Updated);
     assert_eq!(store.load(&key).unwrap(), Some(expected.clone()));
-    assert_eq!(expected.revision, revision);
     // A later use is not undone by an earlier one that comes late.
     let touched = store.touch(&key, 3, 3, revision).unwrap();
     assert_eq!(touched, UpdateOutcome::Updated);
-    let touched = store.touch(&key, 9, 9, revision.next()).unwrap();
-    assert_eq!(touched, UpdateOutcome::RevisionMismatch);
+    for wrong in [before, revision.next()] {
+        let touched = store.touch(&key, 9, 9, wrong).unwrap();
+        assert_eq!(touched, UpdateOutcome::RevisionMismatch);
+    }
     assert_eq!(store.load(&key).unwrap(), Some(expected));
     let touched = store.touch(&super::key(), 9, 9, revision).unwrap();
     assert_eq!(touched, UpdateOutcome::Missing);

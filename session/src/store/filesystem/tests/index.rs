@@ -118,7 +118,7 @@ fn an_entry_that_is_removed_by_hand_is_added_again() {
     let record = owned(&record(1), "ada");
     assert_eq!(store.create(&key, &record).unwrap(), CreateOutcome::Created);
     let owner = format!("owners/{}", OwnerName::new("ada").as_str());
-    let revision = record.revision;
+    let mut revision = record.revision;
     for path in ["owners", &owner, &format!("{owner}/{key}")] {
         let remove = || {
             let path = folder.path(path);
@@ -136,6 +136,7 @@ fn an_entry_that_is_removed_by_hand_is_added_again() {
         remove();
         let touched = store.touch(&key, 5, 1000, revision).unwrap();
         assert_eq!(touched, UpdateOutcome::Updated);
+        revision = revision.next();
         assert_eq!(store.keys_of("ada"), [key], "{path}: a touch");
         remove();
         assert_eq!(store.sweep(500), []);

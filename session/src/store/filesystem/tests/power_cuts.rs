@@ -31,8 +31,9 @@ fn live(store: &Operations<SimulatedFs>, key: &SessionKey) -> (Vec<Record>, Vec<
     let mut touched = second.clone();
     touched.last_seen = at(5);
     touched.expires = at(1004);
+    touched.revision = second.revision.next();
     written.push(touched.clone());
-    if store.touch(key, 5, 1004, touched.revision).is_err() {
+    if store.touch(key, 5, 1004, second.revision).is_err() {
         return (written, done);
     }
     done.push(Step::Touch);
