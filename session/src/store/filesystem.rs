@@ -84,7 +84,7 @@ use crate::{SessionKey, Timestamp};
 /// use session::{FilesystemStore, SessionManager};
 ///
 /// let store = FilesystemStore::open("/var/lib/shop/sessions")?;
-/// let sessions = SessionManager::builder(store).build();
+/// let sessions = SessionManager::new(store);
 /// # Ok::<(), session::OpenError>(())
 /// ```
 #[derive(Clone)]

@@ -35,14 +35,10 @@ const SLOW_PAUSE: Duration = Duration::from_millis(5);
 const REOPENS: u32 = 16;
 
 pub(super) struct LockTable {
-    stripes: Vec<Stripe>,
+    stripes: Vec<Arc<tokio::sync::Mutex<Held>>>,
     /// The session folder, for lock files that must be made again; `None` in tests without files.
     folder: Option<OwnedFd>,
     timeout: Duration,
-}
-
-struct Stripe {
-    held: Arc<tokio::sync::Mutex<Held>>,
 }
 
 /// The state of a stripe, for the operation that has its turn.
@@ -64,14 +60,14 @@ impl LockTable {
         files: impl IntoIterator<Item = Option<OwnedFd>>,
         timeout: Duration,
     ) -> Self {
-        let stripe = |(index, file): (usize, Option<OwnedFd>)| Stripe {
-            held: Arc::new(tokio::sync::Mutex::new(Held {
+        let stripe = |(index, file): (usize, Option<OwnedFd>)| {
+            Arc::new(tokio::sync::Mutex::new(Held {
                 index,
                 file: file.map(Arc::new),
                 waiter: None,
                 recyclable: None,
                 is_sync_owed: false,
-            })),
+            }))
         };
         LockTable {
             stripes: files.into_iter().enumerate().map(stripe).collect(),
@@ -87,7 +83,7 @@ impl LockTable {
 
     /// The turn of the stripe of `key`, if it is free.
     pub(super) fn try_turn(&self, key: &SessionKey) -> Option<Turn> {
-        let held = Arc::clone(&self.stripe(key).held);
+        let held = Arc::clone(self.stripe(key));
         held.try_lock_owned().ok().map(Turn)
     }
 
@@ -95,7 +91,7 @@ impl LockTable {
     ///
     /// The turn is given to a waiter whether it is polled or not, so a task of its own must wait.
     pub(super) fn turn(&self, key: &SessionKey) -> impl Future<Output = Turn> + Send + use<> {
-        let held = Arc::clone(&self.stripe(key).held);
+        let held = Arc::clone(self.stripe(key));
         async move { Turn(held.lock_owned().await) }
     }
 
@@ -145,12 +141,12 @@ impl LockTable {
     /// The recyclable files of all stripes that are not in use, which have none then.
     pub(super) fn take_recyclables(&self) -> impl Iterator<Item = String> + '_ {
         self.stripes.iter().filter_map(|stripe| {
-            let mut held = stripe.held.try_lock().ok()?;
+            let mut held = stripe.try_lock().ok()?;
             held.recyclable.take()
         })
     }
 
-    fn stripe(&self, key: &SessionKey) -> &Stripe {
+    fn stripe(&self, key: &SessionKey) -> &Arc<tokio::sync::Mutex<Held>> {
         &self.stripes[usize::from(key.as_bytes()[0]) % self.stripes.len()]
     }
 
