@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use actix_web::dev::{Service as _, ServiceRequest};
 use actix_web::middleware::{Next, from_fn};
@@ -358,7 +357,7 @@ async fn socket(
 fn connect(address: std::net::SocketAddr, cookie: Option<&str>) -> (TcpStream, Option<String>) {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(minutes(1)))
         .expect("a time-out");
     let cookie = cookie.map_or_else(String::new, |value| {
         format!("Cookie: __Host-id={value}\r\n")
