@@ -92,7 +92,7 @@ use session::{FilesystemStore, Session, SessionManager, SessionMiddleware};
 
 #[derive(Debug, Default, Session)]
 struct Visit {
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     user: Option<String>,
     views: u64,
     cart: Vec<u32>,

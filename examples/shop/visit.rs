@@ -10,10 +10,10 @@ use crate::csrf::CsrfToken;
 use crate::handlers::Problem;
 
 /// A visit to the shop.
-#[derive(Debug, Default, Session)]
+#[derive(Default, Session)]
 pub(crate) struct Visit {
     /// Who is signed in. A change renews the id; their visits can be found by it.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub(crate) user: Option<String>,
 
     /// They have just typed their password, and may change it.

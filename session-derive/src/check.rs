@@ -1,4 +1,4 @@
-//! Every rule of what cannot be said together, each a function with a name.
+//! The rules about attributes that contradict each other, one function a rule.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,15 @@ pub(crate) fn check(model: &Model, input: &DeriveInput, context: &mut Context) {
     no_lifetimes(input, context);
     no_borrowed_fields(model, context);
     skipped_fields_have_no_stored_form(model, context);
-    settled_in_one_way(model, context);
-    one_index(model, context);
+    resolved_in_one_way(model, context);
+    one_owner(model, context);
     version_and_migrate(model, context);
     stored_names_differ(model, context);
     accessors_differ(model, context);
     companion_differs_from_struct(model, context);
 }
 
-/// A session outlives the request that it was read for.
+/// A session type cannot borrow: its values outlive the buffer that they were decoded from.
 fn no_lifetimes(input: &DeriveInput, context: &mut Context) {
     for parameter in &input.generics.params {
         if let GenericParam::Lifetime(lifetime) = parameter {
@@ -32,7 +32,7 @@ fn no_lifetimes(input: &DeriveInput, context: &mut Context) {
     }
 }
 
-/// What is read from a record is the session's own; a field `with` a module reads by its own rules.
+/// A decoded field cannot borrow from the record. A module given by `with` decodes by its own rules.
 fn no_borrowed_fields(model: &Model, context: &mut Context) {
     for (field, stored) in model.stored() {
         if let (Type::Reference(_), None) = (&field.ty, &stored.with) {
@@ -55,7 +55,7 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
             attributes.with.as_ref().map(|given| &given.word),
             attributes.migrate.as_ref().map(|given| &given.word),
             attributes.rotate.as_ref().map(|given| &given.word),
-            attributes.index.as_ref().map(|given| &given.word),
+            attributes.owner.as_ref().map(|given| &given.word),
             attributes.flash.as_ref().map(|given| &given.word),
             attributes.ttl.as_ref().map(|given| &given.word),
             attributes.merge.as_ref().map(|given| &given.word),
@@ -67,15 +67,15 @@ fn skipped_fields_have_no_stored_form(model: &Model, context: &mut Context) {
             context.error(
                 word,
                 format_args!(
-                    "`{word}` means nothing for a field that is never stored: remove it, or `skip`"
+                    "`{word}` has no effect on a field that is never stored: remove `{word}` or `skip`"
                 ),
             );
         }
     }
 }
 
-/// What happens to a field that two requests change is said once.
-fn settled_in_one_way(model: &Model, context: &mut Context) {
+/// Only one attribute may say what happens to a field that two requests change.
+fn resolved_in_one_way(model: &Model, context: &mut Context) {
     for (field, _) in model.stored() {
         let attributes = &field.attributes;
         let merge = attributes.merge.as_ref().map(|given| &given.word);
@@ -83,83 +83,85 @@ fn settled_in_one_way(model: &Model, context: &mut Context) {
         let group = attributes.group.as_ref().map(|given| &given.word);
         let flash = attributes.flash.as_ref().map(|given| &given.word);
         let ttl = attributes.ttl.as_ref().map(|given| &given.word);
-        let index = attributes.index.as_ref().map(|given| &given.word);
+        let owner = attributes.owner.as_ref().map(|given| &given.word);
         for (first, second, why) in [
             (
                 merge,
                 on_conflict,
-                "a concurrent change is either merged or settled by this",
+                "a concurrent change is either merged or resolved by `on_conflict`",
             ),
             (
                 merge,
                 group,
-                "the fields of a group are settled as one, not merged one by one",
+                "the fields of a group are saved as one, not merged one by one",
             ),
             (
                 flash,
                 on_conflict,
-                "a flash is taken by whoever reads it first",
+                "the first request that takes a flash removes it",
             ),
             (
                 flash,
                 group,
-                "a flash is taken alone, the fields of a group change together",
+                "the fields of a group change together, but a flash is taken alone",
             ),
             (
                 ttl,
                 group,
-                "the fields of a group change together, this one would end alone",
+                "the fields of a group change together, but this field would expire alone",
             ),
             (
                 ttl,
-                index,
-                "the session would be found under a value that has run out",
+                owner,
+                "the store would find the session by an owner that has expired",
             ),
             (
                 flash,
-                index,
-                "the session would be found under a value that has been taken",
+                owner,
+                "the store would find the session by an owner that was taken",
             ),
         ] {
             if let (Some(first), Some(second)) = (first, second) {
                 context.error(
                     second,
-                    format_args!("`{first}` and `{second}` exclude each other: {why}. Remove one"),
+                    format_args!(
+                        "`{first}` and `{second}` exclude each other: {why}. Remove one of them"
+                    ),
                 );
             }
         }
     }
 }
 
-/// A session is one owner's.
-fn one_index(model: &Model, context: &mut Context) {
-    let indexes = model
+/// A session has one owner.
+fn one_owner(model: &Model, context: &mut Context) {
+    let owners = model
         .stored()
-        .filter_map(|(field, _)| field.attributes.index.as_ref());
-    for second in indexes.skip(1) {
+        .filter_map(|(field, _)| field.attributes.owner.as_ref());
+    for second in owners.skip(1) {
         context.error(
             &second.word,
-            "a session is found by one field, and another one is the `index` already: remove one",
+            "a session has one owner, and another field is marked `owner` already: remove one of them",
         );
     }
 }
 
-/// A version says from where to migrate, and a migration to where.
+/// A version and a migration need each other.
 fn version_and_migrate(model: &Model, context: &mut Context) {
     match (&model.version, &model.migrate) {
         (Some(version), None) => context.error(
             &version.word,
-            "a version is what a migration leads to: add `migrate = my_function`",
+            "a version needs the function that migrates to it: add `migrate = my_function`",
         ),
         (None, Some(migrate)) => context.error(
             &migrate.word,
-            "a migration leads to a version: add `version = 1`",
+            "a migration needs the version that it migrates to: add `version = 1`",
         ),
         _ => {}
     }
 }
 
-/// Two fields of one stored name would take each other's place.
+/// Two fields of one stored name would overwrite each other.
 fn stored_names_differ(model: &Model, context: &mut Context) {
     let mut taken: HashMap<String, String> = HashMap::new();
     let names = model.stored().map(|(field, stored)| (field, stored, None));
@@ -168,12 +170,12 @@ fn stored_names_differ(model: &Model, context: &mut Context) {
     });
     for (field, stored, alias) in names.chain(aliases) {
         let name = alias.map_or(&stored.name, |index| &stored.aliases[index]);
-        let owner = field.name.unraw().to_string();
-        let Some(other) = taken.insert(name.clone(), owner.clone()) else {
+        let this = field.name.unraw().to_string();
+        let Some(other) = taken.insert(name.clone(), this.clone()) else {
             continue;
         };
-        let message = if other == owner {
-            format!("the field `{owner}` is stored as \"{name}\" already: remove this alias")
+        let message = if other == this {
+            format!("the field `{this}` is stored as \"{name}\" already: remove this alias")
         } else {
             format!(
                 "the field `{other}` is stored as \"{name}\" already: give one of them another name"
@@ -190,16 +192,16 @@ fn stored_names_differ(model: &Model, context: &mut Context) {
 fn accessors_differ(model: &Model, context: &mut Context) {
     let mut taken: HashMap<String, String> = HashMap::new();
     for field in &model.fields {
-        let owner = field.name.unraw().to_string();
+        let this = field.name.unraw().to_string();
         for accessor in field.accessors() {
             let accessor = accessor.to_string();
-            if let Some(other) = taken.insert(accessor.clone(), owner.clone()) {
+            if let Some(other) = taken.insert(accessor.clone(), this.clone()) {
                 context.error(
                     &field.name,
                     format_args!(
-                        "the fields `{other}` and `{owner}` would both have a method \
+                        "the fields `{other}` and `{this}` would both have a method \
                          `{accessor}`: rename one of them, and keep its stored form by \
-                         `#[session(rename = \"{owner}\")]`"
+                         `#[session(rename = \"{this}\")]`"
                     ),
                 );
             }
@@ -211,7 +213,7 @@ fn companion_differs_from_struct(model: &Model, context: &mut Context) {
     if model.companion == model.name {
         context.error(
             &model.companion,
-            "the companion is a type of its own: give it another name than the struct's",
+            "the companion is a separate type: give it another name than the struct",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Collects errors, so that all mistakes in a struct are told at once.
+//! Collects errors, so that one compile reports every mistake in a struct.
 
 use std::fmt::Display;
 
@@ -11,12 +11,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Notes that `tokens` are wrong.
+    /// Adds an error that points at `tokens`.
     pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// Notes an error.
+    /// Adds an error.
     pub(crate) fn push(&mut self, error: syn::Error) {
         match &mut self.errors {
             Some(errors) => errors.combine(error),

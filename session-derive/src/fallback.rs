@@ -1,12 +1,12 @@
-//! What is generated when there are errors: just enough for handlers that use the session to
-//! compile, so that the user sees the error and not fifty that follow from it.
+//! The code that is generated if there are errors: stubs that let the handlers compile, so that the user
+//! sees the errors and not fifty that follow from them.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::{DeriveInput, GenericParam, parse_quote};
 
-use crate::model::{Field, Model};
+use crate::model::{Field, Model, private_module};
 
 pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream {
     let has_lifetimes = input
@@ -24,7 +24,7 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
         _ => format_ident!("{}Tracked", name.unraw(), span = name.span()),
     };
     let private = model.map_or_else(
-        || parse_quote!(::session::__private),
+        || private_module(&parse_quote!(::session)),
         |model| model.private.clone(),
     );
     let declared = &input.generics.params;
@@ -75,15 +75,11 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
 
             const FIELDS: &'static [#private::Field] = &[];
 
-            fn fork(_: &mut #private::Reader<'_>) -> Self {
+            fn decode(_: &mut #private::Reader<'_>) -> Self {
                 ::core::unimplemented!()
             }
 
-            fn overlay(&self, _: &mut #private::Writer<'_>) {}
-
-            fn handle(&self) -> ::core::primitive::u64 {
-                0
-            }
+            fn encode_changes(&self, _: &mut #private::Writer<'_>) {}
 
             fn changed(&self) -> &[::core::primitive::u64] {
                 &[]
@@ -96,7 +92,7 @@ pub(crate) fn expand(input: &DeriveInput, model: Option<&Model>) -> TokenStream 
     }
 }
 
-/// One of each name: two fields may have caused the error by wanting the same.
+/// One method of each name: two fields with a method of the same name may have caused the error.
 fn accessors(fields: &[Field]) -> Vec<TokenStream> {
     let mut taken = Vec::new();
     let mut methods = Vec::new();
@@ -107,6 +103,11 @@ fn accessors(fields: &[Field]) -> Vec<TokenStream> {
                 quote!((&mut self, value: #ty))
             } else if *method == field.mutator {
                 quote!((&mut self) -> &mut #ty)
+            } else if *method == field.updater {
+                quote!(<ClosureOutput>(
+                    &mut self,
+                    change: impl ::core::ops::FnOnce(&mut #ty) -> ClosureOutput,
+                ) -> ClosureOutput)
             } else if Some(method) == field.taker.as_ref() {
                 quote!((&mut self) -> #ty)
             } else {

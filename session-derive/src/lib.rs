@@ -1,15 +1,16 @@
 //! The derive macro of the [`session`](https://docs.rs/session) crate. Use it from there.
 //!
-//! A derive goes through the files in this order: `parse` reads the attributes, `model` puts
-//! together what is to be generated, `check` looks for what cannot be, and `expand` writes the code.
-//! All errors of a struct are collected on the way (`context`); when there are any, `fallback` writes
-//! code that keeps the rest of the program quiet.
+//! The stages run in this order: `parse` reads the attributes, `model` decides what to generate, `check`
+//! rejects attributes that contradict each other, and `expand` writes the code. `context` collects all
+//! errors of a struct on the way. If there are any, `fallback` writes stubs, so that the rest of the
+//! program gives no errors that follow from them.
 
 mod check;
 mod context;
 mod expand;
 mod fallback;
 mod model;
+mod order;
 mod parse;
 
 use proc_macro::TokenStream;

@@ -1,4 +1,4 @@
-//! What is to be generated for a struct.
+//! A description of the code to generate for a struct.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ pub(crate) struct Model {
     /// The module that generated code takes everything from.
     pub(crate) private: Path,
     pub(crate) fields: Vec<Field>,
-    /// What begins the stored names.
+    /// The prefix of the stored names.
     pub(crate) prefix: Option<String>,
-    /// The version and the function that leads to it; each is nothing without the other.
+    /// The version, and the function that migrates to it. `check` demands both or neither.
     pub(crate) version: Option<Given<u32>>,
     pub(crate) migrate: Option<Given<Path>>,
 }
@@ -38,6 +38,7 @@ pub(crate) struct Field {
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) setter: Ident,
     pub(crate) mutator: Ident,
+    pub(crate) updater: Ident,
     /// Takes the value of a flash field.
     pub(crate) taker: Option<Ident>,
     pub(crate) starts_from: Option<Expr>,
@@ -54,29 +55,29 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) with: Option<Path>,
-    /// From the type that it had before.
+    /// The function that converts the type that the field had before.
     pub(crate) migrate: Option<Path>,
     pub(crate) rotates: bool,
-    pub(crate) is_index: bool,
+    pub(crate) is_owner: bool,
     pub(crate) is_flash: bool,
     pub(crate) timed: Option<Timed>,
-    pub(crate) on_conflict: Settle,
+    pub(crate) on_conflict: Resolve,
     /// With the struct's prefix.
     pub(crate) group: Option<String>,
 }
 
-/// A field that falls back to its default by itself.
+/// The `ttl` of a field.
 pub(crate) struct Timed {
-    /// Which of them it is.
+    /// The index among the fields with a `ttl`.
     pub(crate) index: usize,
     pub(crate) ttl: Duration,
-    /// Tells how long it will last.
+    /// The name of the method that gives the time left.
     pub(crate) accessor: Ident,
 }
 
-/// What happens when others have changed the field since it was read.
-pub(crate) enum Settle {
-    LaterWins,
+/// What a save does with a field that another request changed after this one read it.
+pub(crate) enum Resolve {
+    LastWriteWins,
     Reject,
     Merge(Path),
 }
@@ -109,7 +110,7 @@ impl Model {
                 || format_ident!("{}Tracked", input.ident.unraw(), span = input.ident.span()),
                 |companion| companion.value,
             ),
-            private: parse_quote!(#krate::__private),
+            private: private_module(&krate),
             fields,
             prefix: surroundings.prefix,
             version: attributes.version,
@@ -117,7 +118,7 @@ impl Model {
         })
     }
 
-    /// Those of the stored fields that fall back to their default by themselves.
+    /// The stored fields with a `ttl`.
     pub(crate) fn timed(&self) -> impl Iterator<Item = (&Stored, &Timed)> {
         self.stored()
             .filter_map(|(_, stored)| Some((stored, stored.timed.as_ref()?)))
@@ -131,7 +132,15 @@ impl Model {
     }
 }
 
-/// What a field has to know of its struct.
+/// The module of the `session` crate at `krate` that generated code takes everything from. Its name has the
+/// version, so that a `session` of another version fails loudly.
+pub(crate) fn private_module(krate: &Path) -> Path {
+    let version = env!("CARGO_PKG_VERSION").replace(['.', '-', '+'], "_");
+    let name = format_ident!("__private_{version}");
+    parse_quote!(#krate::#name)
+}
+
+/// The properties of the struct that a field needs.
 struct Surroundings {
     prefix: Option<String>,
     on_conflict: Option<OnConflict>,
@@ -171,22 +180,22 @@ impl Stored {
                 .migrate
                 .as_ref()
                 .map(|migrate| migrate.value.clone()),
-            // Whose session it is decides what it may do.
-            rotates: attributes.rotate.is_some() || attributes.index.is_some(),
-            is_index: attributes.index.is_some(),
+            // A change of the owner is a change of privilege.
+            rotates: attributes.rotate.is_some() || attributes.owner.is_some(),
+            is_owner: attributes.owner.is_some(),
             is_flash: attributes.flash.is_some(),
             timed,
-            on_conflict: settle(attributes, surroundings.on_conflict),
+            on_conflict: resolve(attributes, surroundings.on_conflict),
             group: group.map(|group| surroundings.prefixed(group)),
         }
     }
 }
 
-/// A group fails as a whole, so what one of its fields says is said for all of them.
+/// A group is rejected as a whole, so one rejecting field makes the whole group reject.
 fn reject_whole_groups(fields: &mut [Field]) {
     let stored = || fields.iter().filter_map(|field| field.stored.as_ref());
     let rejecting: Vec<String> = stored()
-        .filter(|stored| matches!(stored.on_conflict, Settle::Reject))
+        .filter(|stored| matches!(stored.on_conflict, Resolve::Reject))
         .filter_map(|stored| stored.group.clone())
         .collect();
     for stored in fields.iter_mut().filter_map(|field| field.stored.as_mut()) {
@@ -195,7 +204,7 @@ fn reject_whole_groups(fields: &mut [Field]) {
             .as_ref()
             .is_some_and(|group| rejecting.contains(group))
         {
-            stored.on_conflict = Settle::Reject;
+            stored.on_conflict = Resolve::Reject;
         }
     }
 }
@@ -206,16 +215,16 @@ fn next(count: &mut usize) -> usize {
     number
 }
 
-/// What the field says, or else what its struct says; a flash is settled by being taken.
-fn settle(attributes: &FieldAttributes, of_struct: Option<OnConflict>) -> Settle {
+/// The field's own policy, or else the struct's. The struct's does not apply to a flash: taking it resolves it.
+fn resolve(attributes: &FieldAttributes, of_struct: Option<OnConflict>) -> Resolve {
     if let Some(merge) = &attributes.merge {
-        return Settle::Merge(merge.value.clone());
+        return Resolve::Merge(merge.value.clone());
     }
     let of_struct = of_struct.filter(|_| attributes.flash.is_none());
     let of_field = attributes.on_conflict.as_ref().map(|given| given.value);
     match of_field.or(of_struct) {
-        Some(OnConflict::Reject) => Settle::Reject,
-        Some(OnConflict::LaterWins) | None => Settle::LaterWins,
+        Some(OnConflict::Reject) => Resolve::Reject,
+        Some(OnConflict::LastWriteWins) | None => Resolve::LastWriteWins,
     }
 }
 
@@ -234,6 +243,7 @@ impl Field {
         Some(Field {
             setter: format_ident!("set_{plain}", span = name.span()),
             mutator: format_ident!("{plain}_mut", span = name.span()),
+            updater: format_ident!("update_{plain}", span = name.span()),
             taker: (attributes.flash.is_some())
                 .then(|| format_ident!("take_{plain}", span = name.span())),
             name,
@@ -252,13 +262,13 @@ impl Field {
         })
     }
 
-    /// The names of the methods that are made for it.
+    /// The names of the generated methods of the field.
     pub(crate) fn accessors(&self) -> impl Iterator<Item = &Ident> {
         let timed = self
             .stored
             .as_ref()
             .and_then(|stored| stored.timed.as_ref());
-        [&self.setter, &self.mutator]
+        [&self.setter, &self.mutator, &self.updater]
             .into_iter()
             .chain(&self.taker)
             .chain(timed.map(|timed| &timed.accessor))

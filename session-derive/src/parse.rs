@@ -1,5 +1,5 @@
-//! From the tokens of `#[session(…)]` to typed attributes. What they mean together is not looked
-//! at here.
+//! Parses the tokens of `#[session(…)]` into typed attributes. `check` finds those that contradict each
+//! other.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ use syn::{Attribute, Expr, ExprLit, ExprPath, Ident, Lit, LitStr, Meta, Path, To
 
 use crate::context::Context;
 
-const ON_FIELD: &str = "`rotate`, `index`, `flash`, `ttl = \"…\"`, `secret`, `merge = …`, \
+const ON_FIELD: &str = "`rotate`, `owner`, `flash`, `ttl = \"…\"`, `secret`, `merge = …`, \
      `on_conflict = \"…\"`, `group = \"…\"`, `rename = \"…\"`, `alias = \"…\"`, `default`, \
      `default = …`, `with = …`, `migrate = …` and `skip`";
 const ON_STRUCT: &str = "`prefix = \"…\"`, `on_conflict = \"…\"`, `version = …`, `migrate = …`, `companion = …` and `crate = …`";
 
-/// An attribute with the word that it began with, which errors point at.
+/// The value of an attribute, and its word, which errors point at.
 pub(crate) struct Given<T> {
     pub(crate) word: Ident,
     pub(crate) value: T,
 }
 
-/// What a save does about a field that others have changed since it was read.
+/// What a save does with a field that another request changed after this one read it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnConflict {
-    LaterWins,
+    LastWriteWins,
     Reject,
 }
 
-/// What a field's attributes say.
+/// The attributes of a field.
 #[derive(Default)]
 pub(crate) struct FieldAttributes {
     pub(crate) rotate: Option<Given<()>>,
     pub(crate) secret: Option<Given<()>>,
     pub(crate) skip: Option<Given<()>>,
-    pub(crate) index: Option<Given<()>>,
+    pub(crate) owner: Option<Given<()>>,
     pub(crate) flash: Option<Given<()>>,
     pub(crate) ttl: Option<Given<Duration>>,
     pub(crate) merge: Option<Given<Path>>,
@@ -48,7 +48,7 @@ pub(crate) struct FieldAttributes {
     pub(crate) migrate: Option<Given<Path>>,
 }
 
-/// What the struct's attributes say.
+/// The attributes of the struct.
 #[derive(Default)]
 pub(crate) struct StructAttributes {
     pub(crate) prefix: Option<Given<LitStr>>,
@@ -67,7 +67,7 @@ impl FieldAttributes {
                 "rotate" => flag(&mut parsed.rotate, word, value, context),
                 "secret" => flag(&mut parsed.secret, word, value, context),
                 "skip" => flag(&mut parsed.skip, word, value, context),
-                "index" => flag(&mut parsed.index, word, value, context),
+                "owner" => flag(&mut parsed.owner, word, value, context),
                 "flash" => flag(&mut parsed.flash, word, value, context),
                 "ttl" => once(&mut parsed.ttl, word, value, context, time_to_live),
                 "merge" => once(&mut parsed.merge, word, value, context, |word, value| {
@@ -92,8 +92,9 @@ impl FieldAttributes {
                 }),
                 "prefix" | "companion" | "crate" | "version" => context.error(
                     &word,
-                    format_args!("`{word}` goes on the struct, not on a field"),
+                    format_args!("`{word}` belongs on the struct, not on a field"),
                 ),
+                "index" => context.error(&word, "`index` is called `owner` now: write `owner`"),
                 _ => unknown(&word, "a field", ON_FIELD, context),
             }
         }
@@ -116,10 +117,10 @@ impl StructAttributes {
                 "crate" => once(&mut parsed.krate, word, value, context, |word, value| {
                     path(word, value, "::my::session")
                 }),
-                "rotate" | "index" | "flash" | "ttl" | "secret" | "merge" | "group" | "skip"
-                | "rename" | "alias" | "default" | "with" => context.error(
+                "rotate" | "owner" | "index" | "flash" | "ttl" | "secret" | "merge" | "group"
+                | "skip" | "rename" | "alias" | "default" | "with" => context.error(
                     &word,
-                    format_args!("`{word}` goes on a field, not on the struct"),
+                    format_args!("`{word}` belongs on a field, not on the struct"),
                 ),
                 _ => unknown(&word, "the struct", ON_STRUCT, context),
             }
@@ -176,10 +177,37 @@ fn items(attributes: &[Attribute], context: &mut Context) -> Vec<Item> {
 }
 
 fn unknown(word: &Ident, place: &str, known: &str, context: &mut Context) {
-    context.error(
-        word,
-        format_args!("unknown attribute `{word}`: {place} takes {known}"),
-    );
+    let advice = match similar(&word.to_string(), known) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!("{place} takes {known}"),
+    };
+    context.error(word, format_args!("unknown attribute `{word}`: {advice}"));
+}
+
+/// The word of the list of attributes that `typed` was probably meant to be.
+fn similar<'a>(typed: &str, known: &'a str) -> Option<&'a str> {
+    let words = known.split('`').skip(1).step_by(2);
+    words
+        .filter_map(|attribute| attribute.split(' ').next())
+        .map(|word| (distance(typed, word), word))
+        .filter(|(distance, word)| *distance <= 2 && *distance < word.len() / 2)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The Levenshtein distance: how many characters to insert, remove or replace.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (line, a) in one.chars().enumerate() {
+        let mut diagonal = line;
+        row[0] = line + 1;
+        for (column, b) in other.chars().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 fn flag(place: &mut Option<Given<()>>, word: Ident, value: Option<Expr>, context: &mut Context) {
@@ -200,7 +228,10 @@ fn once<T>(
     read: impl FnOnce(&Ident, Option<Expr>) -> syn::Result<T>,
 ) {
     if place.is_some() {
-        context.error(&word, format_args!("`{word}` is given twice: remove one"));
+        context.error(
+            &word,
+            format_args!("`{word}` is given twice: remove one of them"),
+        );
         return;
     }
     match read(&word, value) {
@@ -213,12 +244,16 @@ fn on_conflict(word: &Ident, value: Option<Expr>) -> syn::Result<OnConflict> {
     let text = string(value.as_ref());
     match text.as_ref().map(LitStr::value).as_deref() {
         Some("reject") => Ok(OnConflict::Reject),
-        Some("later-wins") => Ok(OnConflict::LaterWins),
+        Some("last-write-wins") => Ok(OnConflict::LastWriteWins),
+        Some("later-wins") => Err(syn::Error::new_spanned(
+            value,
+            "`\"later-wins\"` is called `\"last-write-wins\"` now: write `on_conflict = \"last-write-wins\"`",
+        )),
         _ => Err(wrong(
             word,
             value,
-            "takes `\"reject\"`, so that a concurrent change is an error, or `\"later-wins\"`, which is \
-             what happens without it",
+            "takes `\"reject\"`, which makes a concurrent change an error, or `\"last-write-wins\"`, \
+             which is the default",
         )),
     }
 }
@@ -283,7 +318,7 @@ fn string(value: Option<&Expr>) -> Option<LitStr> {
     }
 }
 
-/// The error for a value that `word` does not take; on the word where there is no value.
+/// The error for a value that `word` does not take. It points at the word if there is no value.
 fn wrong(word: &Ident, value: Option<Expr>, takes: &str) -> syn::Error {
     let message = format!("`{word}` {takes}");
     match value {
@@ -294,7 +329,7 @@ fn wrong(word: &Ident, value: Option<Expr>, takes: &str) -> syn::Error {
 
 fn stored_name(word: &Ident, value: Option<Expr>) -> syn::Result<LitStr> {
     string(value.as_ref())
-        // What has a `#` is the library's own.
+        // The library keeps names with a `#` for itself.
         .filter(|name| !name.value().is_empty() && !name.value().contains('#'))
         .ok_or_else(|| {
             let takes = format!("takes a name in quotes, without `#`: `{word} = \"name\"`");

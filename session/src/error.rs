@@ -88,16 +88,4 @@ impl SessionError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, SessionError::Store(error) if error.is_temporary())
     }
-
-    /// Whether the changes that met it are gone: trying again would meet it again.
-    pub(crate) fn drops_changes(&self) -> bool {
-        matches!(
-            self,
-            SessionError::Conflict(_)
-                | SessionError::PrivilegeChanged
-                | SessionError::TooManySessions { .. }
-                | SessionError::Ended
-                | SessionError::InDoubt
-        )
-    }
 }

@@ -1,4 +1,4 @@
-//! Typed HTTP sessions, on the server side, for actix-web and for everything else.
+//! Typed HTTP sessions, on the server side, for actix-web, axum and everything else.
 //!
 //! A struct becomes a session by `#[derive(Session)]`. Reads are plain field reads; every write goes
 //! through a setter that marks what it changed, and a save merges only that.
@@ -10,7 +10,7 @@
 //!
 //! #[derive(Debug, Default, Session)]
 //! struct Visit {
-//!     #[session(rotate, index)]
+//!     #[session(rotate, owner)]
 //!     user: Option<String>,
 //!     #[session(merge = merge::sum)]
 //!     views: u64,
@@ -41,19 +41,28 @@
 //! - [`SessionManager`] has all the rules: timeouts, limits, finding and revoking.
 //! - [`SessionStore`] is what keeps records: `FilesystemStore`, `MemoryStore`, or your own, checked by
 //!   the suite in `testing`.
+//! - The modules `actix` and `axum` are the adapters to the two frameworks.
 //! - [`Request`] is what an adapter to another framework is made of.
 //! - What it has to report, it reports as [`tracing`] events.
 //!
 //! Features: `derive`, `actix-web`, `filesystem`, `memory` (all on by default), `axum` and `testing`.
 
 #[cfg(feature = "actix-web")]
-mod actix;
+pub mod actix;
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+mod adapter;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod cookie;
-mod data;
 mod error;
 mod id;
 mod manager;
 pub mod merge;
+#[cfg(session_mistakes)]
+#[doc(hidden)]
+pub mod mistakes;
+#[cfg(not(session_mistakes))]
+mod mistakes;
 mod record;
 mod request;
 mod session;
@@ -62,15 +71,15 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod typed;
 
 #[cfg(feature = "actix-web")]
-pub use actix::{
-    ExtractError, Require, Requirement, SessionExt, SessionMiddleware, SessionService,
-};
+pub use actix::{Require, Requirement, SessionExt, SessionMiddleware};
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+pub use adapter::ExtractError;
+#[cfg(feature = "axum")]
+pub use axum::SessionLayer;
 pub use cookie::{CookieSettings, SameSite};
-pub use data::{
-    EncodeError, FlashValue, IndexKey, Migration, MigrationError, SessionData, SessionView,
-};
 pub use error::SessionError;
 pub use id::{GenerateError, ParseKeyError, Proof, SessionKey, SessionToken};
 pub use manager::{
@@ -85,19 +94,17 @@ pub use request::{Arrival, CookieChange, Finish, Request, Saved};
 pub use session::Session;
 pub use store::*;
 pub use time::{Clock, SystemClock, Timestamp, days, hours, minutes, seconds};
+pub use typed::{
+    EncodeError, FlashValue, Migration, MigrationError, OwnerKey, SessionData, SessionView,
+};
 
 #[cfg(feature = "derive")]
 pub use session_derive::Session;
 
 /// What the derive's generated code uses. Not part of the public interface: it changes without notice.
+///
+/// Its name has the version, so that a derive of another version finds nothing and fails loudly.
 #[doc(hidden)]
-pub mod __private {
-    pub use crate::data::{
-        Companion, DebugField, FallbackDebug, FieldDeserializer, FieldSerializer, FlashValue,
-        IndexKey, Reader, Redacted, SessionData, State, Version, Writer, decode_field,
-        decode_or_migrate, merge_encoded,
-    };
-    pub use crate::record::{Field, MergeFunction, Sides};
-    pub use serde::de::DeserializeOwned;
-    pub use serde::{Deserialize, Serialize};
+pub mod __private_0_1_0 {
+    pub use crate::typed::generated::*;
 }

@@ -23,16 +23,16 @@ pub use policy::{OnServerError, OnSessionEnded, SessionLimit};
 pub(crate) use shared::Shared;
 
 use crate::cookie::CookieSettings;
-use crate::data::SessionData;
 use crate::request::{Arrival, CookieChange, Phase, Request, State};
 use crate::store::{Listing, SessionStore};
+use crate::typed::SessionData;
 use crate::{Session, SessionError};
 
 /// Opens and saves the sessions of one store, by one set of rules. Clones share it.
 ///
-/// In actix-web, give it to [`SessionMiddleware`](crate::SessionMiddleware) and be done; handlers that
-/// list or revoke sessions extract it. Without a framework, [`open`](Self::open) and [`save`](Self::save)
-/// are all it takes:
+/// In actix-web, give it to [`SessionMiddleware`](crate::SessionMiddleware), in axum to
+/// [`SessionLayer`](crate::SessionLayer), and be done; handlers that list or revoke sessions extract it.
+/// Without a framework, [`open`](Self::open) and [`save`](Self::save) are all it takes:
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "memory"))] {

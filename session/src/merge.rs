@@ -1,4 +1,4 @@
-//! Merge functions for fields that several requests change at once.
+//! Merge functions for fields that several requests change at the same time.
 //!
 //! ```
 //! # #[cfg(feature = "derive")] {
@@ -15,25 +15,27 @@
 //! # }
 //! ```
 //!
-//! A merge function is called when a field was changed by this request and, since it was read, by
-//! another one: with what both began from, what this one made of it, and what the other one has
-//! stored. It gives what is to be stored. It must be pure: it may run on another thread, and more
-//! than once. With those here, any number of requests end in what some order of them, one after the
-//! other, would have ended in.
+//! A save calls a field's merge function if this request changed the field and another request changed
+//! it after this one read it. The function gets three values: `base` is the value that this request read,
+//! `ours` is the value that this request saves, and `theirs` is the value that is stored now. It gives the
+//! value to store. It must be pure: it may run on another thread, and more than once. The functions of this
+//! module give a result that the same requests would have given one after the other, in some order.
 //!
-//! Yours is as good as these:
+//! A function of your own has the same form:
 //!
 //! ```
 //! /// The visitor's best score so far.
-//! fn best(_base: &Option<u32>, mine: Option<u32>, theirs: Option<u32>) -> Option<u32> {
-//!     mine.max(theirs)
+//! fn best(_base: &Option<u32>, ours: Option<u32>, theirs: Option<u32>) -> Option<u32> {
+//!     ours.max(theirs)
 //! }
 //! ```
+
+mod append;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-/// Adds what this request has added to what others have stored: for counters.
+/// Adds the amount that this request added to the stored number: for counters.
 ///
 /// Stays within the type's range.
 ///
@@ -42,8 +44,8 @@ use std::hash::{BuildHasher, Hash};
 /// assert_eq!(session::merge::sum(&10_u8, 7, 12), 9);
 /// ```
 #[must_use]
-pub fn sum<N: Number>(base: &N, mine: N, theirs: N) -> N {
-    N::add_difference(theirs, *base, mine)
+pub fn sum<N: Number>(base: &N, ours: N, theirs: N) -> N {
+    N::add_difference(theirs, *base, ours)
 }
 
 /// Keeps the greater value: for high-water marks.
@@ -52,11 +54,11 @@ pub fn sum<N: Number>(base: &N, mine: N, theirs: N) -> N {
 /// assert_eq!(session::merge::max(&1, 4, 3), 4);
 /// ```
 #[must_use]
-pub fn max<T: Ord>(_base: &T, mine: T, theirs: T) -> T {
-    mine.max(theirs)
+pub fn max<T: Ord>(_base: &T, ours: T, theirs: T) -> T {
+    ours.max(theirs)
 }
 
-/// Adds to a set what this request has added, and removes what it has removed.
+/// Adds to a set the items that this request added, and removes those that it removed.
 ///
 /// ```
 /// use std::collections::BTreeSet;
@@ -66,15 +68,18 @@ pub fn max<T: Ord>(_base: &T, mine: T, theirs: T) -> T {
 /// assert_eq!(merged, set(&[2, 4, 5]));
 /// ```
 #[must_use]
-pub fn union<S: Set>(base: &S, mine: S, theirs: S) -> S {
-    S::apply_difference(theirs, base, mine)
+pub fn union<S: Set>(base: &S, ours: S, theirs: S) -> S {
+    S::apply_difference(theirs, base, ours)
 }
 
-/// Appends to a list what this request has added, and removes what it has removed: for carts, and
-/// for several notices.
+/// Appends to a list the items that this request added, and removes those that it removed: for carts,
+/// and for several notices.
+///
+/// Compares the items by `PartialEq`. If most of a list of hundreds of items was replaced or reordered, an
+/// item that was only moved can count as removed and added again, which keeps the time linear.
 ///
 /// ```
-/// // This request added 3; another one took 1 away.
+/// // This request added 3; another one removed 1.
 /// assert_eq!(session::merge::append(&vec![1, 2], vec![1, 2, 3], vec![2]), [2, 3]);
 /// ```
 #[must_use]
@@ -82,53 +87,38 @@ pub fn union<S: Set>(base: &S, mine: S, theirs: S) -> S {
     clippy::ptr_arg,
     reason = "a merge function takes the field's own type"
 )]
-pub fn append<T: PartialEq>(base: &Vec<T>, mine: Vec<T>, mut theirs: Vec<T>) -> Vec<T> {
-    let mut kept = vec![false; base.len()];
-    let mut added = Vec::new();
-    for item in mine {
-        let same = (0..base.len()).find(|index| !kept[*index] && base[*index] == item);
-        match same {
-            Some(index) => kept[index] = true,
-            None => added.push(item),
-        }
-    }
-    for (item, kept) in base.iter().zip(kept) {
-        if !kept && let Some(index) = theirs.iter().position(|theirs| theirs == item) {
-            theirs.remove(index);
-        }
-    }
-    theirs.extend(added);
-    theirs
+pub fn append<T: PartialEq>(base: &Vec<T>, ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+    append::append(base, ours, theirs)
 }
 
-/// Puts into a map the entries that this request has put, and removes those that it has removed. For
-/// one key, the later save wins.
+/// Sets the entries of a map that this request set, and removes those that it removed. If two requests
+/// changed the entry of one key, the last write wins.
 ///
 /// ```
 /// use std::collections::BTreeMap;
 /// let base = BTreeMap::from([("a", 1), ("b", 1)]);
-/// let mine = BTreeMap::from([("a", 2), ("b", 1)]);
+/// let ours = BTreeMap::from([("a", 2), ("b", 1)]);
 /// let theirs = BTreeMap::from([("a", 1), ("c", 3)]);
-/// assert_eq!(session::merge::per_key(&base, mine, theirs), BTreeMap::from([("a", 2), ("c", 3)]));
+/// assert_eq!(session::merge::per_key(&base, ours, theirs), BTreeMap::from([("a", 2), ("c", 3)]));
 /// ```
 #[must_use]
-pub fn per_key<M: Map>(base: &M, mine: M, theirs: M) -> M {
-    M::apply_difference(theirs, base, mine)
+pub fn per_key<M: Map>(base: &M, ours: M, theirs: M) -> M {
+    M::apply_difference(theirs, base, ours)
 }
 
-/// The numbers of the standard library.
+/// A number of the standard library.
 pub trait Number: Copy + sealed::Sealed {
     #[doc(hidden)]
     fn add_difference(to: Self, from: Self, until: Self) -> Self;
 }
 
-/// The sets of the standard library.
+/// A set of the standard library.
 pub trait Set: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
 }
 
-/// The maps of the standard library.
+/// A map of the standard library.
 pub trait Map: Sized + sealed::Sealed {
     #[doc(hidden)]
     fn apply_difference(to: Self, from: &Self, until: Self) -> Self;
@@ -227,11 +217,11 @@ mod tests {
 
     use super::*;
 
-    /// What a writer does to what it has read.
+    /// A change that a writer makes to the value that it read.
     type Operation<T> = Box<dyn Fn(&mut T)>;
 
-    /// Writers that read and save in any order; `None` reads. What comes out must be what the saves
-    /// would have made one after the other.
+    /// Writers read (`None`) and save in any order. The result must be the one that the saves would have given
+    /// one after the other.
     fn check<T: Clone + Default>(
         steps: Vec<(usize, Option<Operation<T>>)>,
         merge: fn(&T, T, T) -> T,
@@ -240,9 +230,9 @@ mod tests {
         let mut read: Vec<T> = vec![T::default(); 4];
         for (writer, operation) in steps {
             if let Some(operation) = operation {
-                let mut mine = read[writer].clone();
-                operation(&mut mine);
-                stored = merge(&read[writer], mine, stored);
+                let mut ours = read[writer].clone();
+                operation(&mut ours);
+                stored = merge(&read[writer], ours, stored);
                 operation(&mut serial);
             }
             read[writer] = stored.clone();
@@ -281,10 +271,10 @@ mod tests {
         }
 
         #[test]
-        fn sums_stay_in_range(base: i8, mine: i8, theirs: i8) {
-            let exact = i32::from(theirs) + i32::from(mine) - i32::from(base);
+        fn sums_stay_in_range(base: i8, ours: i8, theirs: i8) {
+            let exact = i32::from(theirs) + i32::from(ours) - i32::from(base);
             let clamped = exact.clamp(-128, 127);
-            prop_assert_eq!(i32::from(sum(&base, mine, theirs)), clamped);
+            prop_assert_eq!(i32::from(sum(&base, ours, theirs)), clamped);
         }
 
         #[test]
@@ -309,10 +299,10 @@ mod tests {
         }
 
         #[test]
-        fn a_removal_takes_away_what_was_there(base: BTreeSet<u8>, mine: BTreeSet<u8>, theirs: BTreeSet<u8>) {
-            let merged = union(&base, mine.clone(), theirs.clone());
+        fn a_removal_takes_away_what_was_there(base: BTreeSet<u8>, ours: BTreeSet<u8>, theirs: BTreeSet<u8>) {
+            let merged = union(&base, ours.clone(), theirs.clone());
             for item in 0..=u8::MAX {
-                let expected = match (base.contains(&item), mine.contains(&item)) {
+                let expected = match (base.contains(&item), ours.contains(&item)) {
                     (false, true) => true,
                     (true, false) => false,
                     _ => theirs.contains(&item),
@@ -320,7 +310,7 @@ mod tests {
                 prop_assert_eq!(merged.contains(&item), expected);
             }
             let hashed = |set: &BTreeSet<u8>| set.iter().copied().collect::<HashSet<u8>>();
-            prop_assert_eq!(union(&hashed(&base), hashed(&mine), hashed(&theirs)), hashed(&merged));
+            prop_assert_eq!(union(&hashed(&base), hashed(&ours), hashed(&theirs)), hashed(&merged));
         }
 
         #[test]
@@ -335,14 +325,14 @@ mod tests {
         }
 
         #[test]
-        fn each_key_is_settled_for_itself(base: BTreeMap<u8, u8>, mine: BTreeMap<u8, u8>, theirs: BTreeMap<u8, u8>) {
-            let merged = per_key(&base, mine.clone(), theirs.clone());
+        fn each_key_is_resolved_alone(base: BTreeMap<u8, u8>, ours: BTreeMap<u8, u8>, theirs: BTreeMap<u8, u8>) {
+            let merged = per_key(&base, ours.clone(), theirs.clone());
             for key in 0..=u8::MAX {
-                let expected = if mine.get(&key) == base.get(&key) { theirs.get(&key) } else { mine.get(&key) };
+                let expected = if ours.get(&key) == base.get(&key) { theirs.get(&key) } else { ours.get(&key) };
                 prop_assert_eq!(merged.get(&key), expected);
             }
             let hashed = |map: &BTreeMap<u8, u8>| map.clone().into_iter().collect::<HashMap<u8, u8>>();
-            prop_assert_eq!(per_key(&hashed(&base), hashed(&mine), hashed(&theirs)), hashed(&merged));
+            prop_assert_eq!(per_key(&hashed(&base), hashed(&ours), hashed(&theirs)), hashed(&merged));
         }
     }
 }

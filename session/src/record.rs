@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use changes::{Changes, FieldConflict};
-pub use field::{Field, MergeFunction, Sides};
+pub use field::{Field, MergeFunction, Versions};
 pub use fields::{Fields, TooLarge};
 #[cfg(feature = "filesystem")]
 pub(crate) use format::{ACTIVITY_RANGE, encoded_activity};

@@ -7,6 +7,7 @@ mod commit;
 mod finish;
 mod limit;
 mod open;
+mod saved;
 mod state;
 mod update;
 
@@ -18,6 +19,7 @@ pub(crate) use batch::Batch;
 #[cfg(any(feature = "actix-web", feature = "axum"))]
 pub(crate) use finish::ResponseHeaders;
 pub use finish::{CookieChange, Finish};
+pub use saved::Saved;
 pub(crate) use state::{Known, Phase, State};
 
 use crate::cookie::{self, Candidates};
@@ -136,17 +138,4 @@ impl fmt::Debug for Request {
             .field("is_open", &self.is_open())
             .finish_non_exhaustive()
     }
-}
-
-/// What a save did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Saved {
-    /// There was nothing to save.
-    Unchanged,
-    /// The changes are stored, or the destroyed session has been deleted.
-    Written,
-    /// The session had ended before, or another request had changed its privileges: the changes are
-    /// dropped.
-    Dropped,
 }

@@ -5,9 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data::{Companion, Reader, SessionData, Version, Writer};
+use crate::mistakes::mistake;
 use crate::record::{Changes, Field, Fields, Record};
 use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved};
+use crate::typed::{Companion, Reader, SessionData, Version, Writer};
 use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, seconds};
 
 /// A typed copy of the visitor's session.
@@ -25,7 +26,7 @@ use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, secon
 /// writes another may therefore act on what has just been changed elsewhere; keep what belongs
 /// together in one field.
 ///
-/// The methods here never begin with `set_`, `take_` or `update_` nor end in `_mut`, so a field's name can
+/// The methods here never begin with `set_`, `update_`, `take_` or `expires_in_` nor end in `_mut`, so a field's name can
 /// never collide with them.
 ///
 /// Exchanging the data of two handles, by `std::mem::swap(&mut *a, &mut *b)`, is a logic error: what either
@@ -63,12 +64,12 @@ impl<T: SessionData> Session<T> {
     /// A copy of what an open request holds.
     pub(crate) fn of(request: &Request) -> Self {
         let (fields, epoch, now) = held_by(request);
-        let (brought_up, migrated) = match T::Tracked::VERSION {
-            Some(version) => version.bring_up(T::Tracked::FIELDS, &fields),
+        let (migrated_fields, migrated) = match T::Tracked::VERSION {
+            Some(version) => version.migrate(T::Tracked::FIELDS, &fields),
             None => (None, Changes::default()),
         };
-        let read = brought_up.as_ref().unwrap_or(&fields);
-        let tracked = T::Tracked::fork(&mut Reader::new(read, now));
+        let read = migrated_fields.as_ref().unwrap_or(&fields);
+        let tracked = T::Tracked::decode(&mut Reader::new(read, now));
         Session {
             tracked,
             base: if need_base(T::Tracked::FIELDS) {
@@ -351,10 +352,10 @@ impl<T: SessionData> Session<T> {
             changes.clear();
         }
         let mut writer = Writer::new(&mut changes, &self.base);
-        self.tracked.overlay(&mut writer);
+        self.tracked.encode_changes(&mut writer);
         writer.finish()?;
-        changes.carry_all(&self.migrated);
-        changes.complete_groups(T::Tracked::FIELDS, &self.base);
+        changes.include_unmodified_from(&self.migrated);
+        changes.include_unmodified_of_groups(T::Tracked::FIELDS, &self.base);
         if self.is_new() || changes.values().any(|(field, _)| field.needs_default()) {
             changes.note_defaults(&self.defaults());
         }
@@ -369,20 +370,20 @@ impl<T: SessionData> Session<T> {
         defaults.changed_mut().copy_from_slice(marks);
         let mut changes = Changes::default();
         // A default that cannot be encoded is none that a value could equal.
-        defaults.overlay(&mut Writer::new(&mut changes, &nothing));
+        defaults.encode_changes(&mut Writer::new(&mut changes, &nothing));
         changes
     }
 
     fn reset(&mut self) {
         self.tracked = self.initial();
         self.base = Fields::default();
-        self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::unstored);
+        self.migrated = T::Tracked::VERSION.map_or_else(Changes::default, Version::initial);
     }
 
     /// The data of a session in which nothing is stored.
     fn initial(&self) -> T::Tracked {
         let now = self.request.shared().now();
-        T::Tracked::fork(&mut Reader::new(&Fields::default(), now))
+        T::Tracked::decode(&mut Reader::new(&Fields::default(), now))
     }
 
     fn is_marked(&self) -> bool {
@@ -460,7 +461,9 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
         return Err(SessionError::Ended);
     };
     let live = found.filter(|record| {
-        state.known.contains(&record.proof) && !shared.policy.lifetimes.is_expired(record, now)
+        let is_known = state.known.contains(&record.proof);
+        (is_known || mistake!("reload does not compare the proof"))
+            && !shared.policy.lifetimes.is_expired(record, now)
     });
     match live {
         Some(record) if state.session == Known::Live(key) => {

@@ -6,7 +6,7 @@ use session::Session;
 #[derive(Debug, Default, Session)]
 pub struct Payload {
     /// Who is signed in.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub user: Option<String>,
     /// A number.
     pub first: u64,

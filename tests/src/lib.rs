@@ -7,6 +7,7 @@ pub mod events;
 pub mod faults;
 pub mod gate;
 pub mod probe;
+mod probe_axum;
 pub mod process;
 pub mod server;
 pub mod stores;

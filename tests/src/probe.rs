@@ -22,7 +22,7 @@ use crate::gate::Gate;
 #[derive(Debug, Default, Session)]
 pub struct Visit {
     /// Who is signed in.
-    #[session(rotate, index)]
+    #[session(rotate, owner)]
     pub user: Option<String>,
     /// What they may do.
     #[session(rotate)]
@@ -143,7 +143,7 @@ struct Delay {
 }
 
 /// What the visitor's session holds, as `name=value` lines.
-fn describe(session: &Session<Visit>) -> String {
+pub(crate) fn describe(session: &Session<Visit>) -> String {
     let numbers = numbers(session);
     let mut text = format!(
         "views={}\namount={}\nrest={}\nalone={}\nsudo={}\nuser={}\nrole={}\na={}\nb={}\nlast_page={}\nbig={}\nnew={}\n",
@@ -187,7 +187,7 @@ fn numbers(session: &Session<Visit>) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-fn number_mut<'a>(session: &'a mut Session<Visit>, name: &str) -> Option<&'a mut u64> {
+pub(crate) fn number_mut<'a>(session: &'a mut Session<Visit>, name: &str) -> Option<&'a mut u64> {
     Some(match name {
         "f0" => session.f0_mut(),
         "f1" => session.f1_mut(),
@@ -318,17 +318,26 @@ async fn mark(mut session: Session<Visit>) -> &'static str {
 
 async fn set(mut session: Session<Visit>, path: web::Path<(String, String)>) -> impl Responder {
     let (field, value) = path.into_inner();
-    match field.as_str() {
+    if set_field(&mut session, &field, value) {
+        HttpResponse::Ok().body(describe(&session))
+    } else {
+        HttpResponse::NotFound().finish()
+    }
+}
+
+/// Whether there is such a field, and it can have this value.
+pub(crate) fn set_field(session: &mut Session<Visit>, field: &str, value: String) -> bool {
+    match field {
         "a" => session.set_a(value),
         "b" => session.set_b(value),
         "last_page" => session.set_last_page(value),
         "secret" => session.set_secret(Some(value)),
-        number => match (number_mut(&mut session, number), value.parse()) {
+        number => match (number_mut(session, number), value.parse()) {
             (Some(number), Ok(value)) => *number = value,
-            _ => return HttpResponse::NotFound().finish(),
+            _ => return false,
         },
     }
-    HttpResponse::Ok().body(describe(&session))
+    true
 }
 
 async fn set3(mut session: Session<Visit>, value: web::Path<u64>) -> &'static str {
@@ -705,14 +714,18 @@ async fn revoke_all(
 }
 
 async fn times(session: Session<Visit>) -> impl Responder {
-    web::Json(serde_json::json!({
+    web::Json(times_of(&session))
+}
+
+pub(crate) fn times_of(session: &Session<Visit>) -> serde_json::Value {
+    serde_json::json!({
         "created": session.created_at().as_millis(),
         "last_seen": session.last_seen_at().map(Timestamp::as_millis),
         "expires": session.expires_at().as_millis(),
         "is_new": session.is_new(),
         "is_modified": session.is_modified(),
         "should_save": session.should_save(),
-    }))
+    })
 }
 
 fn is_signed_in(context: &actix_web::guard::GuardContext<'_>) -> bool {

@@ -5,24 +5,43 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use axum::Router;
+use futures_util::future::select;
 use session::testing::{Calls, CountingStore, TestClock};
 use session::{
-    Listing, SessionInfo, SessionKey, SessionManager, SessionManagerBuilder, SessionMiddleware,
-    SessionStore, SessionToken,
+    Listing, SessionInfo, SessionKey, SessionLayer, SessionManager, SessionManagerBuilder,
+    SessionMiddleware, SessionStore, SessionToken,
 };
+use tokio::sync::oneshot::{self, Sender};
 
 use crate::client::Client;
 use crate::events::Events;
 use crate::gate::Gate;
-use crate::probe;
+use crate::{probe, probe_axum};
+
+/// What the probe application is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// actix-web.
+    Actix,
+    /// axum.
+    Axum,
+}
 
 /// A running server; stops when dropped.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    handle: ServerHandle,
+    stop: Stop,
     thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Stop {
+    Actix(ServerHandle),
+    /// Stops when the sender is dropped.
+    Axum(Option<Sender<()>>),
 }
 
 impl Server {
@@ -56,7 +75,42 @@ impl Server {
         });
         Server {
             address,
-            handle: receiver.recv().expect("the server starts"),
+            stop: Stop::Actix(receiver.recv().expect("the server starts")),
+            thread: Some(thread),
+        }
+    }
+
+    /// Serves an axum router, on so many worker threads.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be had.
+    pub fn start_axum(workers: usize, events: &Events, router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+        let address = listener.local_addr().expect("the listener has an address");
+        listener
+            .set_nonblocking(true)
+            .expect("the port can be waited for");
+        let events = events.clone();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .on_thread_start(move || events.install_on_this_thread())
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener);
+                let listener = listener.expect("the port can be listened on");
+                let server = std::pin::pin!(async { axum::serve(listener, router).await });
+                select(server, stopped).await;
+            });
+            runtime.shutdown_background();
+        });
+        Server {
+            address,
+            stop: Stop::Axum(Some(stop)),
             thread: Some(thread),
         }
     }
@@ -64,8 +118,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The command is on its way when the call returns; the thread ends when it is carried out.
-        drop(self.handle.stop(false));
+        // The thread ends when the command is carried out.
+        match &mut self.stop {
+            // It is on its way when the call returns.
+            Stop::Actix(handle) => drop(handle.stop(false)),
+            Stop::Axum(stop) => drop(stop.take()),
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -98,7 +156,7 @@ impl std::fmt::Debug for ProbeServer {
 impl ProbeServer {
     /// The probe with default settings over `store`.
     pub fn start(store: impl SessionStore) -> Self {
-        Self::configured(store, |builder| builder)
+        Self::start_in(Framework::Actix, store)
     }
 
     /// The probe with other settings.
@@ -110,6 +168,24 @@ impl ProbeServer {
         store: impl SessionStore,
         settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
     ) -> Self {
+        Self::configured_in(Framework::Actix, store, settings)
+    }
+
+    /// The probe in either framework, with default settings over `store`.
+    pub fn start_in(framework: Framework, store: impl SessionStore) -> Self {
+        Self::configured_in(framework, store, |builder| builder)
+    }
+
+    /// The probe in either framework, with other settings.
+    ///
+    /// # Panics
+    ///
+    /// When they contradict each other.
+    pub fn configured_in(
+        framework: Framework,
+        store: impl SessionStore,
+        settings: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> Self {
         let clock = TestClock::default();
         let store = CountingStore::new(store);
         let counted = store.clone();
@@ -117,15 +193,23 @@ impl ProbeServer {
         let sessions = settings(builder).build().expect("good settings");
         let events = Events::default();
         let (manager, gate) = (sessions.clone(), Gate::default());
-        let held = web::Data::new(gate.clone());
-        let server = Server::start(2, &events, move |config| {
-            config.service(
-                web::scope("")
-                    .app_data(held.clone())
-                    .wrap(SessionMiddleware::new(manager.clone()))
-                    .configure(probe::routes),
-            );
-        });
+        let server = match framework {
+            Framework::Actix => {
+                let held = web::Data::new(gate.clone());
+                Server::start(2, &events, move |config| {
+                    config.service(
+                        web::scope("")
+                            .app_data(held.clone())
+                            .wrap(SessionMiddleware::new(manager.clone()))
+                            .configure(probe::routes),
+                    );
+                })
+            }
+            Framework::Axum => {
+                let routes = probe_axum::routes(gate.clone());
+                Server::start_axum(2, &events, routes.layer(SessionLayer::new(manager)))
+            }
+        };
         ProbeServer {
             server,
             sessions,

@@ -38,7 +38,8 @@ mod seconds {
     }
 }
 
-#[derive(Debug, Default, Session)]
+/// Without `Debug`, as a struct with a secret field should be.
+#[derive(Default, Session)]
 #[session(prefix = "shop")]
 struct Visit {
     #[session(rename = "account")]
@@ -77,7 +78,7 @@ async fn attributes_say_how_a_field_is_stored() {
     assert_eq!(again.r#type, 3);
 }
 
-/// `secret`: printed by neither the companion nor the handle.
+/// `secret`: printed by neither the handle, nor the companion, nor the read-only view.
 #[tokio::test]
 async fn a_secret_field_is_never_printed() {
     let (sessions, _) = sessions();
@@ -94,6 +95,19 @@ async fn a_secret_field_is_never_printed() {
         );
         assert!(text.contains("page_size: 20"), "{text}");
     }
+    sessions.save(&mut session).await.expect("saved");
+    let info = sessions.list().next().await.expect("one").expect("listed");
+    let view = sessions
+        .read::<Visit>(&info)
+        .await
+        .expect("read")
+        .expect("there");
+    let text = format!("{view:?}");
+    assert_eq!(view.token.as_deref(), Some("hunter2"));
+    assert!(
+        text.contains("<redacted>") && !text.contains("hunter2"),
+        "{text}"
+    );
 }
 
 /// Before the rename of `basket` to `cart`.
@@ -114,7 +128,7 @@ struct New {
     added: Option<String>,
 }
 
-/// Promise 5: an old and a new build take turns on one session; nobody loses a field.
+/// An old and a new build take turns on one session, and no field is lost.
 #[tokio::test]
 async fn a_rolling_deploy_loses_nothing() {
     let (sessions, store) = sessions();
@@ -160,7 +174,7 @@ struct Words {
     name: String,
 }
 
-/// SR-6 [gate]: a field that this build cannot decode reads as its default, is warned of by its name
+/// A field that this build cannot decode reads as its default, is warned of by its name
 /// alone, and keeps its bytes until it is set.
 #[tokio::test]
 async fn an_undecodable_field_keeps_its_bytes_until_it_is_set() {
@@ -249,38 +263,60 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
     assert_eq!(again.good, 7);
 }
 
-/// The companions of two sessions can be exchanged, past the setters. Every field of both is set then.
+/// `update_<field>` marks the field, and gives what the closure returns.
 #[tokio::test]
-async fn exchanged_data_is_saved_like_data_that_was_set() {
-    #[derive(Debug, Default, Session)]
-    struct Visit {
-        name: String,
-        count: u64,
-        #[session(ttl = "10m")]
-        code: Option<u32>,
+async fn an_update_marks_its_field_and_gives_what_the_closure_returns() {
+    let (sessions, store) = sessions();
+    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    assert_eq!(session.update_request(|request| *request + 1), 1);
+    assert!(!session.is_modified(), "a skipped field is never stored");
+    let before = session.update_user(|user| user.replace(String::from("ada")));
+    assert_eq!((before, session.user.as_deref()), (None, Some("ada")));
+    sessions.save(&mut session).await.expect("saved");
+    assert_eq!(names(&stored(&store, &session).await), ["shop.account"]);
+}
+
+/// Merging a field with a `default` of its own builds no default of the whole struct.
+#[tokio::test]
+async fn a_merge_needs_the_default_of_its_field_alone() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static BUILT: AtomicUsize = AtomicUsize::new(0);
+
+    #[derive(Session)]
+    struct Costly {
+        page: String,
+        #[session(merge = session::merge::sum, default = 100)]
+        points: u64,
     }
+
+    impl Default for Costly {
+        fn default() -> Self {
+            BUILT.fetch_add(1, Ordering::Relaxed);
+            Costly {
+                page: String::new(),
+                points: 0,
+            }
+        }
+    }
+
     let (sessions, _) = sessions();
-    let mut ids = Vec::new();
-    for name in ["a", "b"] {
-        let mut session = sessions.create::<Visit>().expect("an id");
-        session.set_name(String::from(name));
-        session.set_count(u64::try_from(name.len()).expect("small"));
-        session.set_code((name == "a").then_some(7));
-        session.save().await.expect("saved");
-        ids.push(session.id());
-    }
-    let open = async |id: &session::SessionId| {
-        let session = sessions.get::<Visit>(Some(id.as_str())).await;
-        session.expect("opened")
+    let mut first = sessions.create::<Costly>().expect("an id");
+    first.set_page(String::from("/"));
+    first.save().await.expect("saved");
+    let id = first.id();
+    let open = async || {
+        sessions
+            .get::<Costly>(Some(id.as_str()))
+            .await
+            .expect("read")
     };
-    let (mut a, mut b) = (open(&ids[0]).await, open(&ids[1]).await);
-    assert!(!a.is_modified());
-    std::mem::swap(&mut *a, &mut *b);
-    assert!(a.is_modified() && b.is_modified());
-    a.save().await.expect("saved");
-    b.save().await.expect("saved");
-    assert!(!a.is_modified());
-    let (a, b) = (open(&ids[0]).await, open(&ids[1]).await);
-    assert_eq!((a.name.as_str(), a.code), ("b", None));
-    assert_eq!((b.name.as_str(), b.code), ("a", Some(7)));
+    let (mut slow, mut fast) = (open().await, open().await);
+    fast.update_points(|points| *points += 5);
+    slow.update_points(|points| *points += 7);
+    fast.save().await.expect("saved");
+    let built = BUILT.load(Ordering::Relaxed);
+    slow.save().await.expect("merged");
+    assert_eq!(BUILT.load(Ordering::Relaxed), built);
+    assert_eq!(open().await.points, 112);
 }

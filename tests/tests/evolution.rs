@@ -8,8 +8,8 @@ use session::{Migration, MigrationError, Session};
 use session_tests::client::Client;
 use session_tests::process::Process;
 
-/// Promise 5: old and new processes serve the same sessions on one folder, whichever comes first;
-/// nobody is signed out, and no field is lost.
+/// Old and new processes serve the same sessions from one folder, whichever starts first. Nobody is
+/// signed out, and no field is lost.
 #[test]
 fn a_rolling_deploy_signs_nobody_out_and_loses_no_field() {
     let kept = tempfile::tempdir().expect("a folder");
@@ -310,7 +310,7 @@ async fn what_this_version_has_stored_is_not_migrated_again() {
     saved(&mut session).await;
 }
 
-/// Promise 2: what a migration carries along does not take the place of what another request has set.
+/// A value that a migration made does not replace a value that another request set.
 #[actix_web::test]
 async fn a_migration_overwrites_nothing_that_was_set_meanwhile() {
     use versions::*;

@@ -233,7 +233,7 @@ fn a_rejected_change_is_a_409() {
     }
 }
 
-/// LC-10: an owner's sessions are found and ended, each, all, and all but this one; nobody else's.
+/// An owner's sessions are found and ended, each, all, and all but this one; nobody else's.
 #[test]
 fn sessions_are_found_and_ended_by_their_owner() {
     for (probe, _kept) in probes() {
@@ -292,7 +292,7 @@ fn sessions_are_found_and_ended_by_their_owner() {
     }
 }
 
-/// LC-10, C10: fifty requests in flight, some of which renew the id, and none of the sessions is left
+/// Fifty requests in flight, some of which renew the id, and none of the sessions is left
 /// when all of them are revoked.
 #[test]
 fn nothing_in_flight_survives_a_revocation() {
@@ -392,7 +392,7 @@ async fn a_struct_and_a_group_reject_as_a_whole() {
     #[session(on_conflict = "reject")]
     struct Strict {
         balance: i64,
-        #[session(on_conflict = "later-wins")]
+        #[session(on_conflict = "last-write-wins")]
         page: String,
         #[session(merge = session::merge::sum)]
         views: u64,
@@ -462,7 +462,7 @@ fn a_flash_outlives_a_restart_only_until_it_is_taken() {
     assert_eq!(Client::holding(third.address, &id).get("/take").text(), "-");
 }
 
-/// LC-1, LC-2: any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
+/// Any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
 /// several in one request renew it once; the same value again does not.
 #[actix_web::test]
 async fn any_change_of_a_rotate_field_renews_the_id_once() {
@@ -587,4 +587,230 @@ async fn a_request_with_the_renewed_id_is_of_the_same_session() {
     assert_eq!(late.alone, 3);
     late.set_alone(4);
     assert_eq!(late.save().await.expect("saved"), session::Saved::Written);
+}
+
+/// Types whose encoding has no order of its own.
+mod without_order {
+    use std::collections::{HashMap, HashSet};
+
+    use serde::{Deserialize, Serialize};
+    use session::Session;
+
+    #[derive(Debug, Default, Session)]
+    pub struct Unordered {
+        #[session(rotate)]
+        pub rights: HashMap<String, u32>,
+        #[session(on_conflict = "reject")]
+        pub seen: HashSet<u32>,
+        #[session(group = "cart")]
+        pub cart: Cart,
+        #[session(group = "cart")]
+        pub total: u64,
+        pub notes: HashMap<u32, String>,
+        #[session(with = as_numbers)]
+        pub flags: HashSet<bool>,
+        #[session(migrate = from_list)]
+        pub amounts: HashMap<u32, u32>,
+    }
+
+    /// A type of the application with a map inside.
+    #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Cart {
+        pub lines: HashMap<u32, u32>,
+    }
+
+    mod as_numbers {
+        use std::collections::HashSet;
+
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub fn serialize<S: Serializer>(
+            value: &HashSet<bool>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            let numbers: Vec<u8> = value.iter().map(|flag| u8::from(*flag)).collect();
+            numbers.serialize(serializer)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<HashSet<bool>, D::Error> {
+            let numbers = Vec::<u8>::deserialize(deserializer)?;
+            Ok(numbers.into_iter().map(|number| number != 0).collect())
+        }
+    }
+
+    fn from_list(list: Vec<u32>) -> HashMap<u32, u32> {
+        list.into_iter().map(|item| (item, 1)).collect()
+    }
+
+    pub fn fill(visit: &mut <Unordered as session::SessionData>::Tracked) {
+        let numbers = || (0..8_u32).map(|number| (number, number));
+        visit.set_rights(numbers().map(|(k, v)| (k.to_string(), v)).collect());
+        visit.set_seen((0..8).collect());
+        visit.update_cart(|cart| cart.lines.extend(numbers()));
+        visit.set_total(1);
+        visit.set_notes(numbers().map(|(k, v)| (k, v.to_string())).collect());
+        visit.set_flags(HashSet::from([true, false]));
+        visit.set_amounts(numbers().collect());
+    }
+
+    /// Borrows every field mutably and changes none.
+    pub fn look(session: &mut Session<Unordered>) {
+        let _ = session.rights_mut().get_mut("1");
+        let _ = session.seen_mut();
+        let _ = session.cart_mut();
+        let _ = session.total_mut();
+        let _ = session.notes_mut();
+        let _ = session.flags_mut();
+        let _ = session.amounts_mut();
+    }
+}
+
+/// A `HashMap` encodes its entries in another order each time it is decoded anew. A mutable borrow of one
+/// that changes nothing is no change: it renews no session, conflicts with no other request, and overwrites
+/// nothing that another request saved.
+#[actix_web::test]
+async fn a_mutable_borrow_of_an_unordered_field_is_no_change() {
+    use without_order::{Unordered, fill, look};
+
+    let sessions = TestSessions::new();
+    for round in 0..100 {
+        let visitor = sessions.visitor::<Unordered>(fill).await;
+        let mut looking = visitor.session::<Unordered>().await;
+        let id = looking.id();
+        look(&mut looking);
+        assert_eq!(
+            looking.save().await.expect("saved"),
+            session::Saved::Unchanged,
+            "round {round}"
+        );
+        assert_eq!(looking.id(), id, "round {round}: no change, so no new id");
+
+        let mut looking = visitor.session::<Unordered>().await;
+        look(&mut looking);
+        let mut changing = visitor.session::<Unordered>().await;
+        changing.update_seen(|seen| seen.insert(99));
+        changing.update_cart(|cart| cart.lines.insert(99, 1));
+        changing.update_notes(|notes| notes.insert(99, String::from("kept")));
+        changing.save().await.expect("saved");
+        looking
+            .save()
+            .await
+            .expect("nothing changed, so no conflict");
+        let seen = visitor.session::<Unordered>().await;
+        assert!(
+            seen.seen.contains(&99) && seen.notes.contains_key(&99),
+            "round {round}"
+        );
+        assert!(seen.cart.lines.contains_key(&99), "round {round}");
+    }
+}
+
+/// A real change of such a field is one.
+#[actix_web::test]
+async fn a_change_of_an_unordered_field_is_saved() {
+    use without_order::{Unordered, fill};
+
+    let sessions = TestSessions::new();
+    let visitor = sessions.visitor::<Unordered>(fill).await;
+    let mut session = visitor.session::<Unordered>().await;
+    let id = session.id();
+    session.update_rights(|rights| rights.insert(String::from("1"), 7));
+    session.update_cart(|cart| cart.lines.remove(&3));
+    session.set_flags(std::collections::HashSet::from([true]));
+    session.update_amounts(|amounts| amounts.insert(1, 2));
+    session.save().await.expect("saved");
+    assert_ne!(session.id(), id, "a changed `rotate` field");
+    let seen = sessions
+        .manager()
+        .get::<Unordered>(Some(session.id().as_str()))
+        .await
+        .expect("read");
+    assert_eq!(seen.rights["1"], 7);
+    assert!(!seen.cart.lines.contains_key(&3) && seen.flags.len() == 1);
+    assert_eq!(seen.amounts[&1], 2);
+}
+
+/// A type whose `PartialEq` compares only a part of it loses no change of the rest.
+#[actix_web::test]
+async fn a_partial_eq_that_compares_less_hides_no_change() {
+    #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
+    struct Product {
+        id: u32,
+        name: String,
+    }
+
+    impl PartialEq for Product {
+        fn eq(&self, other: &Self) -> bool {
+            self.id == other.id
+        }
+    }
+
+    #[derive(Debug, Default, Session)]
+    struct Visit {
+        product: Product,
+        sold: std::collections::HashMap<u32, Product>,
+    }
+
+    let sessions = TestSessions::new();
+    let product = |name: &str| Product {
+        id: 1,
+        name: String::from(name),
+    };
+    let visitor = sessions
+        .visitor::<Visit>(|visit| {
+            visit.set_product(product("pen"));
+            visit.update_sold(|sold| sold.insert(1, product("pen")));
+        })
+        .await;
+    let mut session = visitor.session::<Visit>().await;
+    session.set_product(product("ink"));
+    session.update_sold(|sold| sold.insert(1, product("ink")));
+    session.save().await.expect("saved");
+    let seen = visitor.session::<Visit>().await;
+    assert_eq!(
+        (seen.product.name.as_str(), seen.sold[&1].name.as_str()),
+        ("ink", "ink")
+    );
+}
+
+/// A field that expires between the read and the save was changed by no other request: a save of it
+/// conflicts with nobody, although the field rejects concurrent changes. A real change still conflicts.
+#[actix_web::test]
+async fn a_field_that_expires_before_the_save_conflicts_with_nobody() {
+    #[derive(Debug, Default, Session)]
+    struct Visit {
+        #[session(ttl = "10m", on_conflict = "reject")]
+        code: Option<u32>,
+        page: String,
+    }
+
+    let sessions = TestSessions::new();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_code(Some(1)))
+        .await;
+    sessions.clock().advance(minutes(9));
+    let mut session = visitor.session::<Visit>().await;
+    assert_eq!(session.code, Some(1));
+    sessions.clock().advance(minutes(2));
+    session.set_code(Some(2));
+    session.save().await.expect("no other request changed it");
+    assert_eq!(visitor.session::<Visit>().await.code, Some(2));
+
+    // The store still holds the expired bytes when the field is read as its default.
+    sessions.clock().advance(minutes(11));
+    let mut session = visitor.session::<Visit>().await;
+    assert_eq!(session.code, None);
+    session.set_code(Some(3));
+    session.save().await.expect("no other request changed it");
+
+    let mut slow = visitor.session::<Visit>().await;
+    let mut fast = visitor.session::<Visit>().await;
+    sessions.clock().advance(minutes(11));
+    fast.set_code(Some(4));
+    fast.save().await.expect("saved");
+    slow.set_code(Some(5));
+    let conflict = slow.save().await.expect_err("another request set it");
+    assert!(matches!(conflict, SessionError::Conflict(conflict) if conflict.field == "code"));
 }

@@ -1,6 +1,5 @@
 //! `Session<T>` and `SessionManager` as extractors.
 
-use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 
@@ -9,12 +8,10 @@ use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
-use super::current::Current;
-use super::response;
-use crate::data::SessionData;
-use crate::request::Request;
-use crate::telemetry::chain;
-use crate::{Session, SessionError, SessionManager};
+use super::{ADVICE, response};
+use crate::adapter::Current;
+use crate::typed::SessionData;
+use crate::{ExtractError, Session, SessionManager};
 
 /// Opens the visitor's session at the first extraction in a request. Further extractions, of this
 /// session type or another one, see what the earlier ones changed once those are dropped.
@@ -28,21 +25,7 @@ impl<T: SessionData> FromRequest for Session<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ExtractError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let extensions = request.extensions();
-        let current = extensions.get::<Current>();
-        let Some(session_request) = current.and_then(Current::request_for::<T>).cloned() else {
-            return Box::pin(ready(Err(no_middleware(std::any::type_name::<T>()))));
-        };
-        Box::pin(async move {
-            session_request.session().await.map_err(|error| {
-                tracing::error!(
-                    event = "store_failure",
-                    error = %chain(&error),
-                    "a session could not be opened"
-                );
-                ExtractError(Problem::Open(error))
-            })
-        })
+        Box::pin(Current::extract(request.extensions().get(), ADVICE))
     }
 }
 
@@ -56,70 +39,14 @@ impl FromRequest for SessionManager {
     type Future = Ready<Result<Self, ExtractError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let extensions = request.extensions();
-        let manager = extensions
-            .get::<Current>()
-            .and_then(Current::request)
-            .map(Request::manager);
-        ready(manager.ok_or_else(|| no_middleware("SessionManager")))
-    }
-}
-
-fn no_middleware(asked_for: &'static str) -> ExtractError {
-    tracing::error!(
-        event = "missing_middleware",
-        asked_for,
-        "a handler asks for a session, but nothing opens sessions for it: add \
-         `.wrap(SessionMiddleware::new(sessions.clone()))` to its `App` or `scope`"
-    );
-    ExtractError(Problem::NoMiddleware)
-}
-
-/// A session could not be extracted.
-#[derive(Debug)]
-pub struct ExtractError(Problem);
-
-#[derive(Debug)]
-enum Problem {
-    NoMiddleware,
-    Open(SessionError),
-}
-
-impl ExtractError {
-    /// Why the session could not be opened; `None` when there is no middleware to open it.
-    #[must_use]
-    pub fn session_error(&self) -> Option<&SessionError> {
-        match &self.0 {
-            Problem::NoMiddleware => None,
-            Problem::Open(error) => Some(error),
-        }
-    }
-}
-
-impl fmt::Display for ExtractError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Problem::NoMiddleware => f.write_str("no session middleware is around this handler"),
-            Problem::Open(_) => f.write_str("the session could not be opened"),
-        }
-    }
-}
-
-impl std::error::Error for ExtractError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0 {
-            Problem::NoMiddleware => None,
-            Problem::Open(error) => Some(error),
-        }
+        let extracted = Current::extract_manager(request.extensions().get(), ADVICE);
+        ready(extracted)
     }
 }
 
 impl ResponseError for ExtractError {
     fn status_code(&self) -> StatusCode {
-        match &self.0 {
-            Problem::NoMiddleware => StatusCode::INTERNAL_SERVER_ERROR,
-            Problem::Open(error) => response::status(error.status()),
-        }
+        response::status(self.status())
     }
 
     fn error_response(&self) -> HttpResponse {

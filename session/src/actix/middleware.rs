@@ -1,12 +1,10 @@
 //! The middleware: a request to the session for each HTTP request, and one commit before the response
 //! head leaves.
 
-use std::any::TypeId;
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -16,10 +14,10 @@ use actix_web::rt::task::JoinHandle;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, error};
 use pin_project_lite::pin_project;
 
-use super::current::{Around, Current};
 use super::response::{WithHeaders, failure, status};
-use crate::data::SessionData;
+use crate::adapter::{Current, Entered, Rules};
 use crate::request::{Finish, Request};
+use crate::typed::SessionData;
 use crate::{SessionError, SessionManager};
 
 /// Opens sessions for the handlers inside it, on demand, and saves them.
@@ -67,10 +65,8 @@ pub struct SessionMiddleware(Arc<Settings>);
 
 #[derive(Clone)]
 struct Settings {
-    manager: SessionManager,
-    only_for: Option<TypeId>,
+    rules: Rules,
     on_failed_save: Option<OnFailedSave>,
-    has_warned: Arc<AtomicBool>,
 }
 
 type OnFailedSave = Arc<dyn Fn(&SessionError, &HttpRequest) -> HttpResponse + Send + Sync>;
@@ -80,10 +76,8 @@ impl SessionMiddleware {
     #[must_use]
     pub fn new(manager: SessionManager) -> Self {
         SessionMiddleware(Arc::new(Settings {
-            manager,
-            only_for: None,
+            rules: Rules::new(manager),
             on_failed_save: None,
-            has_warned: Arc::default(),
         }))
     }
 
@@ -113,7 +107,7 @@ impl SessionMiddleware {
     /// ```
     #[must_use]
     pub fn only_for<T: SessionData>(self) -> Self {
-        self.with(|settings| settings.only_for = Some(TypeId::of::<T>()))
+        self.with(|settings| settings.rules.only_for::<T>())
     }
 
     /// What a response becomes when its session could not be saved: what visitors see of a conflict, a
@@ -139,7 +133,7 @@ impl SessionMiddleware {
 impl fmt::Debug for SessionMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionMiddleware")
-            .field("manager", &self.0.manager)
+            .field("manager", self.0.rules.manager())
             .finish_non_exhaustive()
     }
 }
@@ -189,10 +183,7 @@ where
     forward_ready!(inner);
 
     fn call(&self, http_request: ServiceRequest) -> Self::Future {
-        let settings = &self.middleware.0;
-        let cookies = http_request.headers().get_all(COOKIE);
-        let request = settings.manager.request(cookies.map(HeaderValue::as_bytes));
-        {
+        let entered = {
             let mut extensions = http_request.extensions_mut();
             if !extensions.contains::<Current>() {
                 extensions.insert(Current::default());
@@ -200,36 +191,20 @@ where
             let Some(current) = extensions.get_mut::<Current>() else {
                 return Respond::Refused;
             };
-            match current.around(&request, settings.only_for) {
-                Around::SameManager => {
-                    drop(extensions);
-                    return Respond::Passing {
-                        inner: self.inner.call(http_request),
-                    };
-                }
-                Around::SameCookie => {
-                    tracing::error!(
-                        event = "two_managers",
-                        "two session middlewares with different managers use a cookie of the same \
-                         name: give one of them another `CookieSettings::name`"
-                    );
-                    return Respond::Refused;
-                }
-                Around::Hidden if !settings.has_warned.swap(true, Ordering::Relaxed) => {
-                    tracing::warn!(
-                        event = "hidden_manager",
-                        "a session middleware hides another one around it from the handlers inside: \
-                         give one of them `only_for::<T>()` so that both can be reached"
-                    );
-                }
-                Around::Hidden | Around::Nothing => {}
-            }
-            current.push(request.clone(), settings.only_for);
-        }
-        Respond::Handling {
-            inner: self.inner.call(http_request),
-            request,
-            middleware: self.middleware.clone(),
+            let cookies = http_request.headers().get_all(COOKIE);
+            let rules = &self.middleware.0.rules;
+            rules.enter(cookies.map(HeaderValue::as_bytes), current)
+        };
+        match entered {
+            Entered::Refused => Respond::Refused,
+            Entered::Passing => Respond::Passing {
+                inner: self.inner.call(http_request),
+            },
+            Entered::Handling(request) => Respond::Handling {
+                inner: self.inner.call(http_request),
+                request,
+                middleware: self.middleware.clone(),
+            },
         }
     }
 }
@@ -315,10 +290,9 @@ where
                     let Some(result) = result.take() else {
                         return Poll::Pending;
                     };
-                    let finish = match joined {
-                        Ok(finish) => finish,
-                        // A panic in the application's own merge function; the runtime has told it.
-                        Err(_) => return Poll::Ready(Err(error::ErrorInternalServerError(""))),
+                    let Ok(finish) = joined else {
+                        // A panic in the application's own merge function; the runtime has reported it.
+                        return Poll::Ready(Err(error::ErrorInternalServerError("")));
                     };
                     return Poll::Ready(respond(result, finish, middleware));
                 }

@@ -11,7 +11,7 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{Error, FromRequest, HttpRequest, error::InternalError};
 
 use super::response::failure;
-use crate::data::SessionData;
+use crate::typed::SessionData;
 use crate::{Arrival, Session};
 
 /// What a handler needs of the session, to be asked for by [`Require`].

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::data::{SessionData, SessionView};
 use crate::record::Record;
+use crate::typed::{SessionData, SessionView};
 use crate::{SessionKey, Timestamp};
 
 /// The function that [`SessionManagerBuilder::on_end`](crate::SessionManagerBuilder::on_end) was given.

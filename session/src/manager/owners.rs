@@ -7,9 +7,9 @@ use super::SessionManager;
 use super::on_end::EndReason;
 use super::owned::delete_if_owned;
 use super::shared::Shared;
-use crate::data::{SessionData, SessionView};
 use crate::request::{Request, State};
 use crate::store::{DeleteOutcome, ModifyOutcome, SessionInfo};
+use crate::typed::{SessionData, SessionView};
 use crate::{Saved, Session, SessionError, SessionKey, StoreError};
 
 /// What a revocation of several sessions came to.

@@ -4,39 +4,40 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::field::OnConflict;
-use super::{Field, Fields, Sides, TooLarge};
+use super::{Field, Fields, Versions};
 use crate::Timestamp;
 
-/// The fields that a save sets or takes away. What it does not name, it leaves alone.
+/// The fields that a save sets or removes. A save leaves every other field as it is.
 #[derive(Clone, Default)]
 pub struct Changes {
     cleared: bool,
-    fields: BTreeMap<&'static str, Change>,
+    fields: BTreeMap<&'static str, FieldChange>,
 }
 
 #[derive(Clone)]
-struct Change {
+struct FieldChange {
     field: &'static Field,
-    /// `None` takes the field away.
+    /// `None` removes the field.
     value: Option<Vec<u8>>,
-    /// What the field held when it was read, for those that have to know.
+    /// The value that this request read, for fields whose policy compares it.
     base: Option<Vec<u8>>,
-    /// The application set it. Otherwise it goes along with another field of its group.
+    /// The application set the field. Otherwise it is included unmodified: another field of its group
+    /// is set, or a migration made it.
     is_set: bool,
     /// The value is the field's default.
     is_default: bool,
-    /// Whose session it is from now on, if the field says so.
+    /// The session's new owner, if this is the field marked `owner`.
     owner: Option<Owner>,
 }
 
-/// Whose session it is.
+/// The owner of a session; `None` when it has none.
 #[derive(Clone)]
 struct Owner(Option<String>);
 
 impl Changes {
-    /// Sets a field to a raw MessagePack value; `base` is what it held when it was read.
+    /// Sets a field to a raw MessagePack value; `base` is the value that this request read.
     pub(crate) fn set(&mut self, field: &'static Field, value: Vec<u8>, base: Option<&[u8]>) {
-        let change = Change {
+        let change = FieldChange {
             field,
             value: Some(value),
             base: base.map(<[u8]>::to_vec),
@@ -47,27 +48,27 @@ impl Changes {
         self.fields.insert(field.name, change);
     }
 
-    /// Notes whose session it is, now that `field` is set.
+    /// Records the owner that `field`, which is set already, names.
     pub(crate) fn set_owner(&mut self, field: &Field, owner: Option<String>) {
         if let Some(change) = self.fields.get_mut(field.name) {
             change.owner = Some(Owner(owner));
         }
     }
 
-    /// Takes every field away that is not set afterwards.
+    /// Removes every field that is not set afterwards.
     pub(crate) fn clear(&mut self) {
         self.cleared = true;
         self.fields.clear();
     }
 
-    /// Has a field go along that the application has not set.
-    pub(crate) fn carry(
+    /// Includes a field that the application did not set.
+    pub(crate) fn include_unmodified(
         &mut self,
         field: &'static Field,
         value: Option<Vec<u8>>,
         base: Option<Vec<u8>>,
     ) {
-        let change = Change {
+        let change = FieldChange {
             field,
             value,
             base,
@@ -78,22 +79,23 @@ impl Changes {
         self.fields.insert(field.name, change);
     }
 
-    /// Has those fields go along that are not changed.
-    pub(crate) fn carry_all(&mut self, carried: &Changes) {
-        for (name, change) in &carried.fields {
+    /// Includes those fields of `other` that are not set here.
+    pub(crate) fn include_unmodified_from(&mut self, other: &Changes) {
+        for (name, change) in &other.fields {
             self.fields.entry(name).or_insert_with(|| change.clone());
         }
     }
 
-    /// Has the other fields of each changed group go along, as they were read from `base`.
-    pub(crate) fn complete_groups(&mut self, fields: &'static [Field], base: &Fields) {
+    /// Includes the other fields of each group that has a set field, with the values that this request
+    /// read from `base`.
+    pub(crate) fn include_unmodified_of_groups(&mut self, fields: &'static [Field], base: &Fields) {
         for field in fields.iter().filter(|field| field.group.is_some()) {
             let is_changed = self.is_group_changed(field);
             if !is_changed || self.fields.contains_key(field.name) {
                 continue;
             }
             let read = base.stored(field).map(<[u8]>::to_vec);
-            self.carry(field, read.clone(), read);
+            self.include_unmodified(field, read.clone(), read);
         }
     }
 
@@ -103,22 +105,25 @@ impl Changes {
             && changed.any(|change| change.is_set && change.field.group == field.group)
     }
 
-    /// Notes which values are those that `defaults` has.
+    /// Records which values equal those of `defaults`.
     pub(crate) fn note_defaults(&mut self, defaults: &Changes) {
         for (name, change) in &mut self.fields {
             let default = defaults.fields.get(name);
-            change.is_default = default.is_some_and(|default| default.value == change.value);
+            change.is_default = default.is_some_and(|default| {
+                change
+                    .field
+                    .is_same(default.value.as_deref(), change.value.as_deref())
+            });
         }
     }
 
-    /// Whether every set value is one that [`note_defaults`](Self::note_defaults) has found to be the
-    /// default.
+    /// Whether [`note_defaults`](Self::note_defaults) found every set value to be the field's default.
     pub(crate) fn are_defaults(&self) -> bool {
         let mut set = self.fields.values().filter(|change| change.is_set);
         set.all(|change| change.is_default || change.value.is_none())
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.cleared && self.fields.is_empty()
@@ -128,26 +133,26 @@ impl Changes {
         self.cleared
     }
 
-    /// What the fields hold once these changes are made, by field.
+    /// The value that each changed field holds after these changes.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Field, Option<&[u8]>)> {
         self.fields
             .values()
             .map(|change| (change.field, change.value.as_deref()))
     }
 
-    /// Makes `later` on top of these. Both are of one request: where both change a field, what can be
-    /// merged is, and otherwise the later one stands.
-    pub(crate) fn overlay(&mut self, later: Changes) {
+    /// Adds `later` changes of the same request to these. If both change a field, the field's merge
+    /// function merges them; without one, the later value replaces the earlier one.
+    pub(crate) fn absorb(&mut self, later: Changes) {
         if later.cleared || self.is_empty() {
             *self = later;
             return;
         }
         for (name, mut change) in later.fields {
             if let Some(earlier) = self.fields.remove(name) {
-                match change.settle(earlier.value.as_deref()) {
-                    Settled::Value(value) => change.value = value,
-                    Settled::Theirs => change.value = earlier.value,
-                    Settled::Rejected => {}
+                match change.resolve(earlier.value.as_deref()) {
+                    Resolved::Value(value) => change.value = value,
+                    Resolved::Theirs => change.value = earlier.value,
+                    Resolved::Rejected => {}
                 }
                 change.base = earlier.base;
                 change.is_set |= earlier.is_set;
@@ -157,22 +162,23 @@ impl Changes {
         }
     }
 
-    /// Makes these changes to `fields`; `now` is when they are made.
+    /// Makes these changes to `fields` at the time `now`, after removing the fields that have expired.
     ///
     /// # Errors
     ///
-    /// When others have changed a field meanwhile that does not allow it. `fields` is then left half
-    /// changed.
+    /// If another request changed a field with `on_conflict = "reject"` after this request read it.
+    /// Some of the changes have then been made to `fields`.
     pub(crate) fn apply(&self, fields: &mut Fields, now: Timestamp) -> Result<(), FieldConflict> {
         if self.cleared {
             fields.clear();
         }
+        fields.expire(now);
         for change in self.fields.values() {
             let field = change.field;
-            let value = match change.settle(fields.stored(field)) {
-                Settled::Value(value) => value,
-                Settled::Theirs => continue,
-                Settled::Rejected => return Err(FieldConflict { field: field.name }),
+            let value = match change.resolve(fields.stored(field)) {
+                Resolved::Value(value) => value,
+                Resolved::Theirs => continue,
+                Resolved::Rejected => return Err(FieldConflict { field: field.name }),
             };
             for name in field.names() {
                 let Some(value) = &value else {
@@ -188,8 +194,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Forgets what `base` holds already: a field set to the bytes that are stored, and a field
-    /// taken away that is not there.
+    /// Drops the changes that make no difference to `base`: a field set to the value that is stored, and
+    /// a removed field that is not stored.
     pub(crate) fn retain_effective(&mut self, base: &Fields) {
         if self.cleared {
             self.cleared = !base.is_empty();
@@ -209,14 +215,17 @@ impl Changes {
         });
     }
 
-    /// Whether one of the changed fields renews the id.
+    /// Whether a set field is marked `rotate`.
     pub(crate) fn rotates(&self) -> bool {
         let mut set = self.fields.values().filter(|change| change.is_set);
         set.any(|change| change.field.rotate)
     }
 
-    /// Whose session it is after these changes, if they say so.
-    #[expect(clippy::option_option, reason = "nobody's is not unchanged")]
+    /// The owner after these changes; the outer `None` when they leave the owner as it is.
+    #[expect(
+        clippy::option_option,
+        reason = "no owner differs from an unchanged owner"
+    )]
     pub(crate) fn owner(&self) -> Option<Option<&str>> {
         let named = self
             .fields
@@ -227,74 +236,69 @@ impl Changes {
             None => self.cleared.then_some(None),
         }
     }
-
-    /// The error for a record of `length` bytes that holds these changes.
-    pub(crate) fn too_large(&self, length: usize, limit: usize) -> TooLarge {
-        let largest = self
-            .fields
-            .iter()
-            .max_by_key(|(_, change)| change.value.as_ref().map_or(0, Vec::len));
-        TooLarge {
-            field: largest.map_or_else(String::new, |(name, _)| (*name).to_owned()),
-            length,
-            limit,
-        }
-    }
 }
 
-/// What becomes of a field that has been changed here and may have been elsewhere.
-enum Settled {
+/// The outcome for a field that this request changed and another request may have changed too.
+enum Resolved {
+    /// Write this value; remove the field if it is `None`.
     Value(Option<Vec<u8>>),
+    /// Leave the stored value.
     Theirs,
+    /// Fail the save.
     Rejected,
 }
 
-impl Change {
-    /// `theirs` is what is there now, which is what was read unless others have changed it.
-    fn settle(&self, theirs: Option<&[u8]>) -> Settled {
-        let mine = || Settled::Value(self.value.clone());
-        let is_carried = !self.is_set && self.field.group.is_none();
-        if theirs == self.base.as_deref() || !(is_carried || self.field.needs_base()) {
-            return mine();
+impl FieldChange {
+    /// `theirs` is the stored value. It equals the base unless another request changed the field.
+    fn resolve(&self, theirs: Option<&[u8]>) -> Resolved {
+        let ours = || Resolved::Value(self.value.clone());
+        let is_migrated = !self.is_set && self.field.group.is_none();
+        if !(is_migrated || self.field.needs_base())
+            || self.field.is_same(theirs, self.base.as_deref())
+        {
+            return ours();
         }
-        if is_carried {
-            // Nobody has set it here, and somebody has elsewhere.
-            return Settled::Theirs;
+        if is_migrated {
+            // Another request set the field; here only a migration made it.
+            return Resolved::Theirs;
         }
         match (self.field.on_conflict, &self.value) {
-            (OnConflict::Reject, _) => Settled::Rejected,
+            // The field has expired since this request read it. No request changed it.
+            (OnConflict::Reject, _) if self.field.ttl.is_some() && theirs.is_none() => ours(),
+            (OnConflict::Reject, _) => Resolved::Rejected,
             (OnConflict::Merge(function), Some(value)) => {
-                let merged = function(Sides {
+                let merged = function(Versions {
                     base: self.base.as_deref(),
-                    mine: value,
+                    ours: value,
                     theirs,
                 });
-                merged.map_or_else(mine, |merged| Settled::Value(Some(merged)))
+                merged.map_or_else(ours, |merged| Resolved::Value(Some(merged)))
             }
-            // What was taken was not this one: it has not been seen yet.
-            _ if self.field.flash && self.is_default => Settled::Theirs,
-            _ => mine(),
+            // This request took an older flash. The stored one has not been shown yet.
+            _ if self.field.flash && self.is_default => Resolved::Theirs,
+            _ => ours(),
         }
     }
 
-    /// Whether it makes a difference to what was read.
+    /// Whether the change makes a difference to the value that this request read.
     fn is_effective(&self, base: &Fields) -> bool {
         let value = self.value.as_deref();
         if self.is_set && self.is_default && base.stored(self.field).is_none() {
             return false;
         }
         if self.field.ttl.is_some() && self.is_set {
-            // Setting it anew lets it last anew.
+            // Setting the field again starts its time again, even with the same value.
             return true;
         }
         if self.field.needs_base() {
-            return value != self.base.as_deref();
+            return !self.field.is_same(value, self.base.as_deref());
         }
-        self.field.names().any(|name| base.get(name) != value)
+        let mut names = self.field.names();
+        names.any(|name| !self.field.is_same(base.get(name), value))
     }
 }
 
-/// Prints the names only: the values belong to the visitor.
+/// Prints only the names: the values are the visitor's data.
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changes")
@@ -304,12 +308,12 @@ impl fmt::Debug for Changes {
     }
 }
 
-/// Another request has changed a field meanwhile that allows no concurrent change.
+/// Another request changed a field marked `on_conflict = "reject"` after this request read it.
 ///
-/// Nothing was saved. The middleware answers 409: the client is to look at the new state and decide
+/// Nothing was saved. The middleware answers 409, so that the client reads the new state and decides
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("another request has changed the session field `{field}` meanwhile")]
+#[error("another request changed the session field `{field}` after this one read it")]
 #[non_exhaustive]
 pub struct FieldConflict {
     /// The stored name of the field.
@@ -319,6 +323,7 @@ pub struct FieldConflict {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -455,12 +460,12 @@ mod tests {
             prop_assert_eq!(record.merge(&Changes::default(), NOW).unwrap(), record);
         }
 
-        /// Changes laid over each other do together what they do one after the other: two handles of
-        /// one request may make one save.
+        /// Absorbed changes do what both do one after the other: two handles of one request may make
+        /// one save.
         #[test]
-        fn an_overlay_is_both_in_one(start in model(), first in save(0..10), second in save(0..10)) {
+        fn absorbed_changes_do_what_both_do(start in model(), first in save(0..10), second in save(0..10)) {
             let mut both = first.changes();
-            both.overlay(second.changes());
+            both.absorb(second.changes());
             let one_by_one = record(&start).merge(&first.changes(), NOW).unwrap().merge(&second.changes(), NOW).unwrap();
             prop_assert_eq!(record(&start).merge(&both, NOW).unwrap().fields, one_by_one.fields);
         }
@@ -480,16 +485,48 @@ mod tests {
         }
     }
 
+    static EXPIRING: Field = Field::new("code").ttl(Duration::from_millis(5)).reject();
+
+    fn set(value: u8, base: Option<&[u8]>) -> Changes {
+        let mut changes = Changes::default();
+        changes.set(&EXPIRING, vec![value], base);
+        changes
+    }
+
+    /// An expired field was changed by no request, whether the stored fields still hold its bytes or not.
+    #[test]
+    fn an_expired_field_conflicts_with_nobody() {
+        let at = Timestamp::from_millis;
+        let stored = record(&BTreeMap::new())
+            .merge(&set(1, None), at(1))
+            .unwrap();
+        // Read before it expired, and saved after; then read after it expired.
+        for base in [Some(&[1][..]), None] {
+            assert!(stored.merge(&set(2, base), at(6)).is_ok());
+            let mut removed = stored.clone();
+            removed.fields.expire(at(6));
+            assert!(removed.merge(&set(2, base), at(6)).is_ok());
+        }
+        // Another request set it again.
+        let again = stored.merge(&set(3, None), at(6)).unwrap();
+        assert!(again.merge(&set(2, Some(&[1])), at(7)).is_err());
+        assert!(stored.merge(&set(2, None), at(5)).is_err());
+    }
+
     fn numbers(bytes: Option<&[u8]>) -> i64 {
         bytes.map_or(0, |bytes| i64::from_le_bytes(bytes.try_into().unwrap()))
     }
 
-    /// A counter, a group of two that must add up to nothing, one that allows no other hand, and a
-    /// flash.
-    static SETTLED: [Field; 7] = [
-        Field::new("counter").merge(|sides| {
-            let base = numbers(sides.base);
-            let merged = crate::merge::sum(&base, numbers(Some(sides.mine)), numbers(sides.theirs));
+    /// A counter, a group of two whose sum must stay zero, a field that rejects a concurrent change, and
+    /// a flash.
+    static RESOLVED: [Field; 7] = [
+        Field::new("counter").merge(|versions| {
+            let base = numbers(versions.base);
+            let merged = crate::merge::sum(
+                &base,
+                numbers(Some(versions.ours)),
+                numbers(versions.theirs),
+            );
             Some(merged.to_le_bytes().to_vec())
         }),
         Field::new("plus").group("balance"),
@@ -536,16 +573,16 @@ mod tests {
         /// group is always one writer's, a field with `reject` never changes under its writer, and a
         /// notice that was not taken is not lost.
         #[test]
-        fn each_field_is_settled_as_it_says(steps in steps()) {
+        fn each_field_is_resolved_by_its_policy(steps in steps()) {
             let mut stored = record(&BTreeMap::new());
             let mut read = vec![stored.fields.clone(); 4];
             let (mut count, mut alone, mut notice, mut account) = (0, 0, 0, [0, 0]);
             for (writer, step) in steps {
                 let base = read[writer].clone();
-                let held = |field: usize| numbers(base.stored(&SETTLED[field]));
+                let held = |field: usize| numbers(base.stored(&RESOLVED[field]));
                 let mut changes = Changes::default();
                 let mut set = |field: usize, value: i64| {
-                    changes.set(&SETTLED[field], encoded(value), base.stored(&SETTLED[field]));
+                    changes.set(&RESOLVED[field], encoded(value), base.stored(&RESOLVED[field]));
                 };
                 match step {
                     Step::Read => read[writer] = stored.fields.clone(),
@@ -562,7 +599,7 @@ mod tests {
                     Step::Debit(value) => set(5, value),
                     Step::Credit(value) => set(6, value),
                 }
-                changes.complete_groups(&SETTLED, &base);
+                changes.include_unmodified_of_groups(&RESOLVED, &base);
                 if matches!(step, Step::Take) {
                     changes.note_defaults(&changes.clone());
                 }
@@ -599,7 +636,7 @@ mod tests {
                 if !changes.is_empty() {
                     read[writer] = stored.fields.clone();
                 }
-                let now = |field: usize| numbers(stored.fields.stored(&SETTLED[field]));
+                let now = |field: usize| numbers(stored.fields.stored(&RESOLVED[field]));
                 prop_assert_eq!(now(0), count);
                 prop_assert_eq!(now(1) + now(2), 0);
                 prop_assert_eq!(now(3), alone);

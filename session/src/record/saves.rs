@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Revision;
+use crate::mistakes::mistake;
 
 /// How many numbers a record keeps.
 const KEPT: usize = 32;
@@ -42,8 +43,13 @@ impl SaveNumbers {
     }
 
     pub(crate) fn add(&mut self, number: u64, revision: Revision) {
-        if self.entries.len() >= KEPT {
-            let surplus = self.entries.len() + 1 - KEPT;
+        let kept = if mistake!("a short list of save numbers without a floor") {
+            1
+        } else {
+            KEPT
+        };
+        if self.entries.len() >= kept {
+            let surplus = self.entries.len() + 1 - kept;
             self.forget(surplus);
         }
         self.entries.push((number, revision));

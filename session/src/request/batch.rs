@@ -37,7 +37,7 @@ impl Batch {
 
     /// Puts `later` on top of this.
     pub(crate) fn absorb(&mut self, later: Changes, is_worth_storing: bool) {
-        self.changes.overlay(later);
+        self.changes.absorb(later);
         self.is_worth_storing |= is_worth_storing;
     }
 
@@ -61,6 +61,7 @@ impl Batch {
 
 /// A batch that is ready to be sent to the store. From here on it does not change, however often it is
 /// sent.
+#[derive(Clone)]
 pub(crate) struct SealedBatch {
     pub(crate) batch: Batch,
     /// By which the record knows it again.

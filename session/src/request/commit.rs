@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
+use super::Request;
 use super::batch::{Batch, SealedBatch};
 use super::finish::{CookieChange, Finish};
 use super::limit::{self, TakenBack, Verdict};
-use super::state::{Creation, Known, Phase, State};
+use super::saved::Saved;
+use super::state::{Counting, Creation, Known, Phase, State};
 use super::update::{Refusal, Resolution, Sending, Update};
-use super::{Request, Saved};
 use crate::manager::{EndReason, OnServerError, OnSessionEnded, Shared};
+use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::{CreateOutcome, DeleteOutcome, ModifyOutcome, UpdateOutcome};
 use crate::telemetry::chain;
@@ -30,6 +32,7 @@ enum Step {
     Modify(SessionKey, Arc<Record>, Arc<Update>),
     Touch(SessionKey, Arc<Record>),
     Count(SessionKey, Arc<Record>),
+    TakeBack(SessionKey, Option<Record>),
 }
 
 impl Request {
@@ -58,18 +61,22 @@ impl Request {
             }
             state.phase = Phase::Committing;
         }
-        let error = self.steps(true).await.err();
-        if let Some(error) = &error {
+        let result = self.steps(true).await;
+        if let Err(error) = &result {
             report(error);
         }
         let change = match self.state() {
             Some(mut state) => {
                 state.phase = Phase::AfterHead;
-                state.cookie_change(self.shared())
+                if status >= 500 && mistake!("no cookie on a 5xx") {
+                    CookieChange::Keep
+                } else {
+                    state.cookie_change(self.shared())
+                }
             }
             None => CookieChange::Keep,
         };
-        Finish::new(error, &change, &policy.cookie, policy.clear_site_data)
+        Finish::new(result, &change, &policy.cookie, policy.clear_site_data)
     }
 
     async fn steps(&self, is_commit: bool) -> Result<Saved, SessionError> {
@@ -109,7 +116,13 @@ impl Request {
         match step {
             Step::Done(saved) => Ok(Some(saved)),
             Step::Delete(key) => {
-                let outcome = store.delete(&key, None).await?;
+                let expected = if mistake!("destroy only at the revision it opened with") {
+                    self.note(|state| state.revision_of_destroyed(key))
+                        .flatten()
+                } else {
+                    None
+                };
+                let outcome = store.delete(&key, expected).await?;
                 let Some(record) = self.note(|state| state.deleted(key)).flatten() else {
                     return Ok(None);
                 };
@@ -157,11 +170,17 @@ impl Request {
             }
             Step::Touch(key, record) => Ok(self.touch(key, &record, now).await),
             Step::Count(key, record) => {
-                let before = self.note(|state| state.before_sign_in.clone()).flatten();
-                let known = self.note(|state| state.known.clone()).unwrap_or_default();
-                let verdict = limit::enforce(shared, key, &record, before, &known).await?;
-                self.note(|state| state.counted(shared, verdict))
-                    .unwrap_or(Ok(()))?;
+                let verdict = limit::enforce(shared, key, &record).await?;
+                self.note(|state| state.counted(&verdict));
+                Ok(None)
+            }
+            Step::TakeBack(key, before) => {
+                let mut known = self.note(|state| state.known.clone()).unwrap_or_default();
+                if mistake!("taking back only at the sign-in's own proof") {
+                    known.truncate(2);
+                }
+                let taken_back = limit::take_back(shared, key, before, known).await?;
+                self.note(|state| state.taken_back(taken_back));
                 Ok(None)
             }
         }
@@ -201,7 +220,12 @@ impl Request {
         let mut touched = record.clone();
         touched.last_seen = now;
         touched.expires = shared.policy.lifetimes.expires(&touched);
-        let revision = record.revision;
+        let mut revision = record.revision;
+        if mistake!("touch at any revision")
+            && let Ok(Some(stored)) = shared.store.load(&key).await
+        {
+            revision = stored.revision;
+        }
         let outcome = (shared.store).touch(&key, now, touched.expires, revision);
         match outcome.await {
             Ok(UpdateOutcome::Updated) => {
@@ -269,6 +293,10 @@ impl State {
         if let Some((key, _)) = self.destroyed.first() {
             return Ok(Step::Delete(*key));
         }
+        if self.counting == Counting::Done && std::mem::take(&mut self.is_refused) {
+            let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
+            return Err(SessionError::TooManySessions { limit });
+        }
         if let Some(error) = &self.encode_error {
             return Err(error.clone().into());
         }
@@ -278,9 +306,8 @@ impl State {
             Phase::AfterHead => false,
         };
         if let Known::Late(key) = self.session {
-            if !self.signs_in() {
-                self.drop_late_changes(key);
-                return Ok(Step::Done(Saved::Unchanged));
+            if !self.has_batch(Batch::signs_in) {
+                return self.drop_late_changes(key).map(Step::Done);
             }
             // Signing in again, from the tab that was overtaken: a session of its own.
             self.session = Known::New;
@@ -304,6 +331,9 @@ impl State {
         can_tell_client: bool,
     ) -> Result<Step, SessionError> {
         let (token, is_second) = match &self.creation {
+            Creation::Sent { .. } if mistake!("a create in doubt takes a new key at once") => {
+                (SessionToken::generate()?, true)
+            }
             Creation::Sent { token, is_second } => {
                 return Ok(Step::LookUp(token.clone(), *is_second));
             }
@@ -360,14 +390,24 @@ impl State {
         };
         self.seal(shared, key, &record, now, can_tell_client)?;
         if !self.sealed.is_empty() {
+            if mistake!("a new secret for each try") {
+                self.draw_again(shared, key)?;
+            }
             let update = Arc::new(self.update(shared, now));
             self.mark_sent();
             return Ok(Step::Modify(key, record, update));
         }
-        if self.is_to_be_counted {
-            return Ok(Step::Count(key, record));
+        match self.counting {
+            Counting::Done => {}
+            Counting::Due => return Ok(Step::Count(key, record)),
+            Counting::Refused => return Ok(Step::TakeBack(key, self.before_sign_in.clone())),
         }
-        if !self.is_operator && shared.policy.lifetimes.is_touch_due(&record, now) {
+        let lifetimes = &shared.policy.lifetimes;
+        // A session that has expired while its request was at work is not brought back by its use.
+        let is_live = !lifetimes.is_expired(&record, now)
+            || mistake!("a touch brings an expired session back");
+        let is_touched = !self.is_operator && is_live;
+        if is_touched && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))
@@ -414,6 +454,37 @@ impl State {
         });
     }
 
+    /// For the test that must notice it: secrets belong to batches, not to tries.
+    #[cfg(session_mistakes)]
+    fn draw_again(&mut self, shared: &Shared, key: SessionKey) -> Result<(), SessionError> {
+        for place in 0..self.sealed.len() {
+            let sending = self.sealed[place].clone();
+            if !sending.was_sent || sending.batch.proof.is_none() {
+                continue;
+            }
+            let secret = crate::id::Secret::generate()?;
+            let proof = secret.proof(shared.policy.cookie.name(), &key);
+            let batch = SealedBatch {
+                proof: Some(proof),
+                ..(*sending.batch).clone()
+            };
+            self.forget_drawn(sending.batch.proof);
+            self.sealed[place].batch = Arc::new(batch);
+            self.draw(proof, secret);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(session_mistakes))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "never called"
+    )]
+    fn draw_again(&mut self, _: &Shared, _: SessionKey) -> Result<(), SessionError> {
+        Ok(())
+    }
+
     fn mark_sent(&mut self) {
         for sending in &mut self.sealed {
             sending.was_sent = true;
@@ -425,27 +496,37 @@ impl State {
             policy: Arc::clone(&shared.policy),
             now,
             batches: self.sealed.clone(),
-            known: (!self.is_operator).then(|| self.known.clone()),
+            known: (!self.is_operator).then(|| {
+                let only_first = mistake!("only the proof read at open is known, not the own ones");
+                let kept = if only_first { 1 } else { usize::MAX };
+                self.known.iter().take(kept).copied().collect()
+            }),
             untold: self.untold(),
         }
     }
 
-    fn signs_in(&self) -> bool {
+    fn has_batch(&self, is_one: impl Fn(&Batch) -> bool) -> bool {
         let sealed = self.sealed.iter().map(|sending| &sending.batch.batch);
-        sealed
-            .chain([&self.open_batch])
-            .any(|batch| batch.signs_in() || batch.changes.rotates())
+        sealed.chain([&self.open_batch]).any(is_one)
     }
 
-    fn drop_late_changes(&mut self, key: SessionKey) {
-        if self.has_changes() {
-            tracing::info!(
-                event = "late_changes_dropped",
-                session = %key,
-                "the changes of a request are dropped: a sign-in of the same client has overtaken it"
-            );
+    /// A request that was overtaken changes nothing. That is an error where it meant to change a privilege.
+    fn drop_late_changes(&mut self, key: SessionKey) -> Result<Saved, SessionError> {
+        if !self.has_changes() {
+            return Ok(Saved::Unchanged);
         }
+        tracing::info!(
+            event = "late_changes_dropped",
+            session = %key,
+            "the changes of a request are dropped: a sign-in of the same client has overtaken it"
+        );
+        let is_privileged = self.has_batch(Batch::is_privileged);
         self.discard();
+        if is_privileged {
+            Err(SessionError::PrivilegeChanged)
+        } else {
+            Ok(Saved::Dropped)
+        }
     }
 
     /// Changes are dropped, and this is what their request is told.
@@ -482,6 +563,13 @@ impl State {
             // The handler may make it smaller, and save again.
             Refusal::TooLarge(too_large) => too_large.into(),
         }
+    }
+
+    /// At which revision a session was seen that is to be deleted.
+    fn revision_of_destroyed(&self, key: SessionKey) -> Option<Revision> {
+        let mut destroyed = self.destroyed.iter();
+        let (_, record) = destroyed.find(|(other, _)| *other == key)?;
+        Some(record.as_ref()?.revision)
     }
 
     /// The session `key` has been deleted. Gives what was known of it, unless another save of this
@@ -609,7 +697,9 @@ impl State {
         let is_privileged = batches().any(Batch::is_privileged);
         let wanted = batches().find_map(|batch| batch.changes.owner().flatten());
         // A sign-in that was sent twice: the first one has made what this one asks for.
-        let is_made = wanted.is_some() && wanted == record.owner.as_deref();
+        let is_made = wanted.is_some()
+            && wanted == record.owner.as_deref()
+            && !mistake!("a double click on sign-in is an error");
         let is_failed = is_privileged && !is_made;
         self.end();
         let dropped = self.dropped(
@@ -637,13 +727,23 @@ impl State {
             && !self.is_operator
             && shared.policy.session_limit.is_some()
         {
-            self.is_to_be_counted = true;
-            // Where it was found applied, nobody knows what was before it.
             let number = sign_in.batch.number;
+            let is_counted = !(before.is_none()
+                && mistake!("a sign-in found after doubt is not counted"))
+                && !mistake!("a sign-in is counted before it is stored only");
+            self.counting = if is_counted {
+                Counting::Due
+            } else {
+                Counting::Done
+            };
+            // Where it was found applied, nobody knows what was before it.
             self.before_sign_in = before
                 .as_ref()
                 .filter(|r| !r.saves.contains(number))
                 .cloned();
+        }
+        if mistake!("taking back goes to what the last save saw") && before.is_some() {
+            self.before_sign_in.clone_from(&before);
         }
         let persisted = self.record.as_ref().map(|record| record.persist_for);
         if after.persist_for.is_some() || persisted.is_some_and(|old| old != after.persist_for) {
@@ -653,28 +753,37 @@ impl State {
         self.learn(after);
     }
 
-    fn counted(&mut self, shared: &Shared, verdict: Verdict) -> Result<(), SessionError> {
-        self.is_to_be_counted = false;
-        self.before_sign_in = None;
+    fn counted(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Admitted => Ok(()),
-            Verdict::Evicted => {
-                self.end();
-                Ok(())
+            Verdict::Admitted => {
+                self.counting = Counting::Done;
+                self.before_sign_in = None;
             }
-            Verdict::Refused(taken_back) => {
-                match taken_back {
-                    TakenBack::Restored(record) => self.learn(record),
-                    TakenBack::Removed => {
-                        self.end();
-                        // A session that was only just created has no cookie yet: what the client holds
-                        // may be the right one of its other tab.
-                        self.removes_cookie |= self.client_holds_this();
-                    }
-                    TakenBack::Overtaken => self.end(),
+            Verdict::Evicted => self.end(),
+            Verdict::Refused => {
+                self.counting = Counting::Refused;
+                self.is_refused = true;
+            }
+        }
+    }
+
+    fn taken_back(&mut self, taken_back: TakenBack) {
+        self.counting = Counting::Done;
+        self.before_sign_in = None;
+        match taken_back {
+            TakenBack::Restored(record) => {
+                // It is its former owner's again, who may have signed in elsewhere meanwhile.
+                if record.owner.is_some()
+                    && !mistake!("a session that is given back is not counted")
+                {
+                    self.counting = Counting::Due;
                 }
-                let limit = shared.policy.session_limit.map_or(0, |(limit, _)| limit);
-                Err(SessionError::TooManySessions { limit })
+                self.learn(record);
+            }
+            // The client was never told its token; the cookie that it holds may be another session's.
+            TakenBack::Removed | TakenBack::Overtaken => {
+                self.end();
+                self.removes_cookie |= mistake!("taking back removes the cookie");
             }
         }
     }

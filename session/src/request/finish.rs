@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::saved::Saved;
 use crate::cookie::{CookieError, CookieSettings};
 use crate::{SessionError, SessionToken};
 
@@ -13,6 +14,8 @@ pub struct Finish {
     /// Why the session could not be saved. The response must then be an error, of the status
     /// [`status`](Self::status), and still carry the [`headers`](Self::headers).
     pub error: Option<SessionError>,
+    /// What the commit did, where it did not fail.
+    pub saved: Saved,
     /// Whether the response depends on the session.
     is_open: bool,
     is_failed: bool,
@@ -36,11 +39,15 @@ impl fmt::Debug for SetCookie {
 
 impl Finish {
     pub(super) fn new(
-        error: Option<SessionError>,
+        result: Result<Saved, SessionError>,
         change: &CookieChange,
         settings: &CookieSettings,
         clear_site_data: bool,
     ) -> Self {
+        let (saved, error) = match result {
+            Ok(saved) => (saved, None),
+            Err(error) => (Saved::default(), Some(error)),
+        };
         let (header, error) = match change.header(settings) {
             Ok(header) => (header, error),
             Err(cookie_error) => (None, error.or(Some(cookie_error.into()))),
@@ -48,6 +55,7 @@ impl Finish {
         Finish {
             is_failed: error.is_some(),
             error,
+            saved,
             is_open: true,
             set_cookie: header.map(|header| SetCookie {
                 name: settings.name().to_owned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::id::Proof;
 use crate::manager::{EndReason, SessionLimit, Shared, delete_if_owned};
+use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::{Decision, ModifyOutcome, RecordUpdate, SessionInfo};
 use crate::{SessionError, SessionKey};
@@ -18,8 +19,8 @@ pub(super) enum Verdict {
     Admitted,
     /// A later sign-in has ended this session already.
     Evicted,
-    /// The sign-in is one too many, and has been taken back.
-    Refused(TakenBack),
+    /// The sign-in is one too many, and is to be taken back.
+    Refused,
 }
 
 /// What has become of a session whose sign-in was taken back.
@@ -37,8 +38,6 @@ pub(super) async fn enforce(
     shared: &Shared,
     key: SessionKey,
     record: &Record,
-    before: Option<Record>,
-    known: &[Proof],
 ) -> Result<Verdict, SessionError> {
     let (Some((limit, on_full)), Some(owner)) = (shared.policy.session_limit, &record.owner) else {
         return Ok(Verdict::Admitted);
@@ -65,8 +64,13 @@ pub(super) async fn enforce(
                 }
             }
             // As many as are allowed were there before.
+            SessionLimit::RejectNew
+                if mistake!("a new sign-in that is refused ends the last in the order") =>
+            {
+                evict(shared, owner, &live[limit..]).await?;
+            }
             SessionLimit::RejectNew if place >= limit || round == ROUNDS => {
-                return take_back(shared, key, before, known.to_vec()).await;
+                return Ok(Verdict::Refused);
             }
             // One behind this one is about to take itself back.
             SessionLimit::RejectNew => {}
@@ -97,30 +101,37 @@ async fn evict(
 }
 
 /// Takes a sign-in back: the session is again what it was before it, or is removed where that is not
-/// known.
-async fn take_back(
+/// known. Done once, however often it is tried.
+pub(super) async fn take_back(
     shared: &Shared,
     key: SessionKey,
     before: Option<Record>,
     known: Vec<Proof>,
-) -> Result<Verdict, SessionError> {
-    let change: RecordUpdate = Arc::new(move |record| {
-        if !known.contains(&record.proof) {
-            return Decision::Keep;
+) -> Result<TakenBack, SessionError> {
+    let before = before.filter(|_| !mistake!("a refused sign-in deletes the session"));
+    let proof_before = before.as_ref().map(|before| before.proof);
+    let change: RecordUpdate = Arc::new(move |record| match &before {
+        // Taken back already, by a try whose answer was lost; others may have saved since.
+        Some(before)
+            if before.proof == record.proof
+                && !mistake!("taking back is done again after its answer was lost") =>
+        {
+            Decision::Keep
         }
-        match &before {
-            Some(before) => Decision::Replace(Record {
-                revision: record.revision.next(),
-                saves: record.saves.clone(),
-                ..before.clone()
-            }),
-            None => Decision::Delete,
-        }
+        _ if !known.contains(&record.proof) => Decision::Keep,
+        Some(before) => Decision::Replace(Record {
+            revision: record.revision.next(),
+            saves: record.saves.clone(),
+            ..before.clone()
+        }),
+        None => Decision::Delete,
     });
-    let taken_back = match shared.store.modify(&key, None, &change).await? {
+    Ok(match shared.store.modify(&key, None, &change).await? {
         ModifyOutcome::Replaced { after, .. } => TakenBack::Restored(after),
+        ModifyOutcome::Kept(record) if proof_before == Some(record.proof) => {
+            TakenBack::Restored(record)
+        }
         ModifyOutcome::Deleted(_) => TakenBack::Removed,
         ModifyOutcome::Kept(_) | ModifyOutcome::Missing => TakenBack::Overtaken,
-    };
-    Ok(Verdict::Refused(taken_back))
+    })
 }

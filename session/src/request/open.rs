@@ -7,6 +7,7 @@ use super::state::State;
 use super::update::LATE_FOR;
 use crate::cookie::Candidates;
 use crate::manager::{Shared, shifted_to_clock};
+use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::telemetry::chain;
 use crate::{DecodeError, SessionError, SessionToken, StoreError, Timestamp};
@@ -58,7 +59,7 @@ pub(super) async fn open(
         }
     }
     if let Some((token, record)) = live {
-        return Ok(live_state(shared, token, record, now));
+        return Ok(live_state(token, record, now));
     }
     if let Some(key) = late {
         return Ok(State::late(key));
@@ -68,6 +69,8 @@ pub(super) async fn open(
     }
     let mut state = State::new(arrival);
     state.missing = missing;
+    state.removes_cookie =
+        arrival == Arrival::Unknown && mistake!("an unknown token's cookie is removed");
     if !shared.policy.renew_missing && arrival == Arrival::Unknown {
         state.adopt(tokens.values.last().cloned());
     }
@@ -75,7 +78,7 @@ pub(super) async fn open(
 }
 
 /// A session that was used in the future is taken to be in use now.
-fn live_state(shared: &Shared, token: &SessionToken, record: Record, now: Timestamp) -> State {
+fn live_state(token: &SessionToken, record: Record, now: Timestamp) -> State {
     let shifted = shifted_to_clock(&record, now);
     let is_shifted = shifted.is_some();
     if is_shifted {
@@ -86,12 +89,7 @@ fn live_state(shared: &Shared, token: &SessionToken, record: Record, now: Timest
              be in use now"
         );
     }
-    let proof = record.proof;
     let record = Arc::new(shifted.unwrap_or(record));
-    debug_assert_eq!(
-        proof,
-        token.secret.proof(shared.policy.cookie.name(), &token.key)
-    );
     let mut state = State::live(token.clone(), record);
     state.open_batch.is_forced = is_shifted;
     state
@@ -144,7 +142,15 @@ async fn look(
         return Ok(Found::Live(record));
     }
     let mut replaced = record.replaced.iter();
-    if replaced.any(|(old, since)| *old == proof && now.since(*since) <= LATE_FOR) {
+    let late_for = if mistake!("late for one minute only") {
+        LATE_FOR / 2
+    } else {
+        LATE_FOR
+    };
+    if replaced.any(|(old, since)| *old == proof && now.since(*since) <= late_for) {
+        if mistake!("a late request reads the session") {
+            return Ok(Found::Live(record));
+        }
         tracing::info!(
             event = "late_request",
             session = %key,

@@ -8,6 +8,7 @@ use super::finish::CookieChange;
 use super::update::Sending;
 use crate::id::{Proof, Secret};
 use crate::manager::Shared;
+use crate::mistakes::mistake;
 use crate::record::{Fields, Record};
 use crate::{EncodeError, SessionKey, SessionToken, Timestamp};
 
@@ -38,8 +39,10 @@ pub(crate) struct State {
     pub(crate) removes_cookie: bool,
     /// The cookie's life has moved with the session's.
     pub(crate) refreshes_cookie: bool,
-    /// A sign-in is stored and has not been counted.
-    pub(crate) is_to_be_counted: bool,
+    /// What is still to be done about a limit of sessions per owner.
+    pub(crate) counting: Counting,
+    /// A sign-in was one too many: told once it has been taken back.
+    pub(crate) is_refused: bool,
     /// The record that a sign-in was applied to; `None` when that was a new one or is not known.
     pub(crate) before_sign_in: Option<Record>,
     /// Rises when the session is destroyed: older handles do not reach the one after it.
@@ -63,6 +66,16 @@ pub(crate) enum Known {
     Late(SessionKey),
     /// This one, which has ended for this request.
     Ended(SessionKey),
+}
+
+/// What is still to be done about a sign-in where the sessions of an owner are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Done,
+    /// It is stored and has not been counted.
+    Due,
+    /// It was one too many, and is to be taken back.
+    Refused,
 }
 
 /// How far the creation of a session has come.
@@ -108,7 +121,8 @@ impl State {
             destroyed: Vec::new(),
             removes_cookie: false,
             refreshes_cookie: false,
-            is_to_be_counted: false,
+            counting: Counting::Done,
+            is_refused: false,
             before_sign_in: None,
             epoch: 0,
             encode_error: None,
@@ -181,7 +195,7 @@ impl State {
 
     /// Whether a save has something to do.
     pub(crate) fn has_unsaved(&self) -> bool {
-        self.has_changes() || !self.destroyed.is_empty() || self.is_to_be_counted
+        self.has_changes() || !self.destroyed.is_empty() || self.counting != Counting::Done
     }
 
     pub(crate) fn has_changes(&self) -> bool {
@@ -190,8 +204,9 @@ impl State {
 
     /// Drops what has not been sent. What was sent may be stored, and is finished; a destroy stays.
     pub(crate) fn discard_unsent(&mut self) {
+        let keeps_sent = !mistake!("a 5xx drops what was sent");
         self.open_batch = Batch::default();
-        self.sealed.retain(|sending| sending.was_sent);
+        self.sealed.retain(|sending| sending.was_sent && keeps_sent);
         self.encode_error = None;
     }
 
@@ -206,6 +221,8 @@ impl State {
     pub(crate) fn destroy(&mut self) {
         self.discard();
         match (self.session, &self.creation) {
+            (Known::Ended(_), _) if mistake!("destroy after a declined save ends nothing") => {}
+            (Known::Late(_), _) if mistake!("a late destroy ends nothing") => {}
             (Known::Live(key) | Known::Late(key) | Known::Ended(key), _) => {
                 self.destroyed.push((key, self.record.take()));
             }
@@ -226,7 +243,8 @@ impl State {
         self.own.clear();
         self.client = None;
         self.creation = Creation::NotSent(None);
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
+        self.is_refused = false;
         self.before_sign_in = None;
         self.epoch += 1;
     }
@@ -238,13 +256,18 @@ impl State {
             self.session = Known::Ended(key);
         }
         self.record = None;
-        self.is_to_be_counted = false;
+        self.counting = Counting::Done;
     }
 
     /// Notes a secret that was drawn for the session, before it is sent.
     pub(super) fn draw(&mut self, proof: Proof, secret: Secret) {
         self.known.push(proof);
         self.own.push((proof, secret));
+    }
+
+    #[cfg(session_mistakes)]
+    pub(super) fn forget_drawn(&mut self, proof: Option<Proof>) {
+        self.own.retain(|(own, _)| Some(*own) != proof);
     }
 
     /// The proofs of secrets that the client was never told.
@@ -269,14 +292,11 @@ impl State {
         self.sealed.retain(|sending| !is_confirmed(&sending.batch));
     }
 
-    /// Whether the client came with this session's token, or was told one by this request.
-    pub(super) fn client_holds_this(&self) -> bool {
-        self.client.is_some()
-    }
-
     /// The client keeps its cookie for longer or shorter now. Only where it holds the right one.
     pub(super) fn refresh_cookie(&mut self, record: &Record) {
-        let is_held = |(proof, _): &(Proof, Secret)| *proof == record.proof;
+        let is_held = |(proof, _): &(Proof, Secret)| {
+            *proof == record.proof || mistake!("a refresh repeats the presented cookie")
+        };
         self.refreshes_cookie |= self.client.as_ref().is_some_and(is_held);
     }
 
@@ -292,7 +312,8 @@ impl State {
             };
         };
         let is_good = |held: &&(Proof, Secret)| held.0 == record.proof;
-        let held = self.client.as_ref().filter(is_good);
+        let repeats = refreshes && mistake!("a refresh repeats the presented cookie");
+        let held = self.client.as_ref().filter(|held| is_good(held) || repeats);
         let secret = match (held, self.own.iter().find(is_good)) {
             (Some((_, secret)), _) if refreshes => secret.clone(),
             (None, Some((_, secret))) => secret.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::batch::SealedBatch;
 use crate::id::Proof;
 use crate::manager::{Policy, shifted_to_clock};
+use crate::mistakes::mistake;
 use crate::record::{Changes, Record};
 use crate::store::{Decision, RecordUpdate};
 use crate::{FieldConflict, Timestamp, TooLarge, seconds};
@@ -69,8 +70,10 @@ impl Update {
             return Resolution::Expired;
         }
         let is_known = |known: &Vec<Proof>| known.contains(&current.proof);
-        if !self.known.as_ref().is_none_or(is_known) {
-            return if self.batches.iter().any(|sent| sent.batch.signs_out) {
+        let is_checked = !mistake!("the closure checks nothing");
+        if is_checked && !self.known.as_ref().is_none_or(is_known) {
+            let ends = !mistake!("a declined sign-out is dropped");
+            return if ends && self.batches.iter().any(|sent| sent.batch.signs_out) {
                 Resolution::SignedOut
             } else {
                 Resolution::Declined
@@ -93,10 +96,11 @@ impl Update {
         }
         let mut is_changed = false;
         for Sending { batch, was_sent } in &self.batches {
-            if current.saves.contains(batch.number) {
+            if current.saves.contains(batch.number) && !mistake!("no save numbers") {
                 continue;
             }
-            if *was_sent && current.saves.floor() > batch.base {
+            let is_floor_known = !mistake!("a short list of save numbers without a floor");
+            if is_floor_known && *was_sent && current.saves.floor() > batch.base {
                 return Resolution::InDoubt;
             }
             if let Err(conflict) = self.apply_batch(batch, &mut next) {
@@ -127,9 +131,13 @@ impl Update {
         }
         if let Some(proof) = sealed.proof {
             // A secret that the client was never told cannot be what another tab still holds.
-            if !self.untold.contains(&next.proof) {
+            let is_untold = self.untold.contains(&next.proof)
+                && !mistake!("secrets that the client was never told enter the replaced ones");
+            if !is_untold {
                 next.replaced.push((next.proof, now));
-                let surplus = next.replaced.len().saturating_sub(REPLACED_KEPT);
+                let kept =
+                    REPLACED_KEPT - usize::from(mistake!("one replaced proof is kept, not two"));
+                let surplus = next.replaced.len().saturating_sub(kept);
                 next.replaced.drain(..surplus);
             }
             next.proof = proof;
@@ -140,7 +148,11 @@ impl Update {
         next.persist_for = batch.persist_for.unwrap_or(next.persist_for);
         next.end_at = batch.end_at.unwrap_or(next.end_at);
         next.idle_within = batch.idle_within.unwrap_or(next.idle_within);
-        next.saves.add(sealed.number, next.revision);
+        let is_newest =
+            (self.batches.last()).is_some_and(|last| last.batch.number == sealed.number);
+        if is_newest || !mistake!("only the newest number of a save") {
+            next.saves.add(sealed.number, next.revision);
+        }
         Ok(())
     }
 

@@ -169,8 +169,6 @@ pub use writing::{
     every_call_sees_the_calls_before_it, update_compares_the_revision, update_never_creates,
 };
 
-use crate::SessionStore;
-
 /// Runs every behaviour, each with new handles that `fresh` gives: on an empty store.
 ///
 /// `fresh` gives a store that is [`Clone`], or a pair of stores that were opened on the same data, or

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::data::{Companion as _, Reader, SessionData, Writer};
 use crate::record::{Changes, Field, Fields, Record};
+use crate::typed::{Companion as _, Reader, SessionData, Writer};
 use crate::{SessionKey, Timestamp};
 
 /// Set to `update`, it has the forms written anew.
@@ -93,16 +93,16 @@ fn key() -> SessionKey {
 
 fn encoded<T: SessionData>(fill: impl FnOnce(&mut T::Tracked)) -> Record {
     let nothing = Fields::default();
-    let mut tracked = T::Tracked::fork(&mut Reader::new(&nothing, Timestamp::default()));
+    let mut tracked = T::Tracked::decode(&mut Reader::new(&nothing, Timestamp::default()));
     fill(&mut tracked);
     for index in 0..T::Tracked::FIELDS.len() {
         tracked.changed_mut()[index / 64] |= 1 << (index % 64);
     }
     let mut changes = match T::Tracked::VERSION {
-        Some(version) => version.unstored(),
+        Some(version) => version.initial(),
         None => Changes::default(),
     };
-    tracked.overlay(&mut Writer::new(&mut changes, &nothing));
+    tracked.encode_changes(&mut Writer::new(&mut changes, &nothing));
     let mut record = Record::new(Timestamp::default(), Timestamp::default());
     // Nothing was there before, so that nothing can be in conflict.
     let _ = changes.apply(&mut record.fields, Timestamp::default());
@@ -113,7 +113,7 @@ fn encoded<T: SessionData>(fill: impl FnOnce(&mut T::Tracked)) -> Record {
 fn problems<T: SessionData>(pinned: &Fields) -> String {
     let mut problems = String::new();
     let (brought_up, migrated) = match T::Tracked::VERSION {
-        Some(version) => version.bring_up(T::Tracked::FIELDS, pinned),
+        Some(version) => version.migrate(T::Tracked::FIELDS, pinned),
         None => (None, Changes::default()),
     };
     let fields = brought_up.as_ref().unwrap_or(pinned);
@@ -133,7 +133,7 @@ fn problems<T: SessionData>(pinned: &Fields) -> String {
         }
     }
     let mut reader = Reader::new(fields, Timestamp::default());
-    T::Tracked::fork(&mut reader);
+    T::Tracked::decode(&mut reader);
     for name in reader.undecodable() {
         let _ = writeln!(
             problems,

@@ -10,8 +10,8 @@ use actix_web::http::header::{COOKIE, SET_COOKIE};
 use actix_web::test::{TestRequest, call_service};
 
 use super::TestClock;
-use crate::data::{Companion as _, Reader, SessionData};
 use crate::record::Fields;
+use crate::typed::{Companion as _, Reader, SessionData};
 use crate::{
     CookieChange, MemoryStore, Session, SessionManager, SessionManagerBuilder, SessionMiddleware,
     SessionStore, Timestamp,
@@ -241,7 +241,7 @@ impl TestVisitor {
         T::Tracked: fmt::Debug,
     {
         let nothing = Fields::default();
-        let mut expected = T::Tracked::fork(&mut Reader::new(&nothing, Timestamp::default()));
+        let mut expected = T::Tracked::decode(&mut Reader::new(&nothing, Timestamp::default()));
         fill(&mut expected);
         let actual = self.session::<T>().await;
         let difference = difference(&format!("{expected:#?}"), &format!("{:#?}", *actual));

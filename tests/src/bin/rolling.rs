@@ -87,7 +87,7 @@ mod new {
     #[derive(Debug, Default, Session)]
     #[session(version = 1, migrate = to_millimetres)]
     pub(super) struct Visit {
-        #[session(index)]
+        #[session(owner)]
         user: Option<String>,
         #[session(alias = "name")]
         full_name: String,

@@ -31,8 +31,8 @@ struct Visit {
     a_version: u64,
     #[session(flash = true)]
     flash_value: Option<u64>,
-    #[session(index = "user")]
-    index_value: Option<u64>,
+    #[session(owner = "user")]
+    owner_value: Option<u64>,
 }
 
 fn main() {}

@@ -10,11 +10,11 @@ struct Visit {
     flash_in_a_group: Option<u64>,
     #[session(ttl = "10m", group = "cart")]
     ends_alone: u64,
-    #[session(index, ttl = "10m")]
+    #[session(owner, ttl = "10m")]
     user: Option<u64>,
-    #[session(index, flash)]
-    another_index: Option<u64>,
-    #[session(skip, ttl = "10m", flash, merge = session::merge::sum, group = "cart", index)]
+    #[session(owner, flash)]
+    another_owner: Option<u64>,
+    #[session(skip, ttl = "10m", flash, merge = session::merge::sum, group = "cart", owner)]
     never_stored: Option<u64>,
 }
 

@@ -11,7 +11,7 @@ use session::{Session, merge};
 #[session(prefix = "shop", on_conflict = "reject")]
 pub struct Visit<T: Ord + Default = u8> {
     /// Who it is.
-    #[session(index)]
+    #[session(owner)]
     pub user: Option<u64>,
     /// Shown once.
     #[session(flash)]
@@ -34,6 +34,15 @@ pub struct Visit<T: Ord + Default = u8> {
     /// Counts with a path of its own.
     #[session(merge = ::session::merge::max::<T>)]
     pub best: T,
+    /// By a generic function of the application's.
+    #[session(merge = latest)]
+    pub latest: Vec<Option<T>>,
+    /// By a method, and by a constant.
+    #[session(merge = Score::best)]
+    pub score: Score,
+    /// By a constant.
+    #[session(merge = OURS)]
+    pub ours: u16,
     /// Sets.
     #[session(merge = merge::union)]
     pub seen: BTreeSet<u32>,
@@ -47,13 +56,29 @@ pub struct Visit<T: Ord + Default = u8> {
     #[session(group = "cart")]
     pub total: u64,
     /// As ever.
-    #[session(on_conflict = "later-wins")]
+    #[session(on_conflict = "last-write-wins")]
     pub page: String,
     /// Old.
     #[deprecated]
     #[session(flash, ttl = "1d")]
     pub old: Option<u8>,
 }
+
+fn latest<L: PartialEq>(base: &L, ours: L, theirs: L) -> L {
+    if *base == ours { theirs } else { ours }
+}
+
+/// A score.
+#[derive(Debug, Default, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Score(u32);
+
+impl Score {
+    fn best(_: &Self, ours: Self, theirs: Self) -> Self {
+        Score(ours.0.max(theirs.0))
+    }
+}
+
+const OURS: fn(&u16, u16, u16) -> u16 = |_, ours, _| ours;
 
 /// Other types that can be flashes.
 #[derive(Debug, Default, Session)]
