@@ -24,6 +24,7 @@ STEPS = [
     (["instructions.py"], ["instructions.py", "--only", "session-unused"]),
     (["compile.py"], ["compile.py", "--quick"]),
     (["plot.py"], None),
+    (["report.py"], None),
 ]
 
 

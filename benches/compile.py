@@ -64,9 +64,10 @@ pub fn once(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 """,
     "session": """
-pub fn once(slot: &session::OpenSlot) {
-    let mut visit = session::Session::<Visit>::fork(slot);
+pub fn once(request: &session::Request) -> Option<()> {
+    let mut visit: session::Session<Visit> = request.opened_session()?;
     visit.set_field_0(7);
+    Some(())
 }
 """,
 }
@@ -104,7 +105,7 @@ async fn hello(mut session: Session<Visit>) -> impl Responder {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let sessions = SessionManager::builder(FilesystemStore::open("sessions")?).build();
+    let sessions = SessionManager::new(FilesystemStore::open("sessions")?);
     actix_web::rt::System::new().block_on(
         HttpServer::new(move || {
             App::new()

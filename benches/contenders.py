@@ -36,9 +36,8 @@ CONTENDERS = [
     Contender("session-memory-read", "session-memory", "/read", "bare-actix"),
     Contender("session-memory-write", "session-memory", "/write", "bare-actix", 1),
     # What a read costs does not depend on the durability.
-    Contender("session-files-read", "session-files-process", "/read", "bare-actix"),
-    Contender("session-files-write", "session-files-process", "/write", "bare-actix", 1),
-    Contender("session-files-write-atomic", "session-files-atomic", "/write", "bare-actix", 1),
+    Contender("session-files-read", "session-files-relaxed", "/read", "bare-actix"),
+    Contender("session-files-write", "session-files-relaxed", "/write", "bare-actix", 1),
     Contender("session-files-write-durable", "session-files-durable", "/write", "bare-actix", 1),
     Contender("actix-session-cookie-read", "actix-session-cookie", "/read", "bare-actix"),
     Contender("actix-session-cookie-write", "actix-session-cookie", "/write", "bare-actix", 1),

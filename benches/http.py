@@ -122,27 +122,27 @@ def comparisons(runs, summary):
             goal(name, text, 1.0, by_round, by_cpu)
 
     read, write = "session-files-read", "session-files-write"
-    beside("P4", "unused, of bare actix-web", 0.99, "session-unused", "bare-actix")
+    beside("no session", "unused, of bare actix-web", 0.99, "session-unused", "bare-actix")
     if "session-unused" in runs and "bare-actix" in runs:
         more = summary["session-unused"]["allocations"] - summary["bare-actix"]["allocations"]
         found.append({
-            "goal": "P4",
+            "goal": "no session",
             "text": "unused, allocations more than bare actix-web",
             "at_most": 2,
             "measured": more,
             # The counting of the runs is exact but for what a connection costs.
             "is_met": more < 2.05,
         })
-    beside("P5", "files read, of bare actix-web", 0.80, read, "bare-actix")
-    beside("P5", "files read, of actix-session cookie read", 1.0, read, "actix-session-cookie-read")
-    beside("P5", "files read, of actix-session Redis read", 1.5, read, "actix-session-redis-read")
-    beside("P6", "files write, of actix-session Redis write", 2.0, write, "actix-session-redis-write")
+    beside("files read", "files read, of bare actix-web", 0.80, read, "bare-actix")
+    beside("files read", "files read, of actix-session cookie read", 1.0, read, "actix-session-cookie-read")
+    beside("files read", "files read, of actix-session Redis read", 1.5, read, "actix-session-redis-read")
+    beside("files write", "files write, of actix-session Redis write", 2.0, write, "actix-session-redis-write")
     peer = "tower-sessions-memory"
     what = "relative to bare, of tower-sessions memory"
-    beside_peer("P6", f"files write, {what} write", write, "bare-actix", f"{peer}-write", "bare-axum")
+    beside_peer("files write", f"files write, {what} write", write, "bare-actix", f"{peer}-write", "bare-axum")
     for kind in ("read", "write"):
         ours = f"session-memory-{kind}"
-        beside_peer("P7", f"memory {kind}, {what} {kind}", ours, "bare-actix", f"{peer}-{kind}", "bare-axum")
+        beside_peer("memory", f"memory {kind}, {what} {kind}", ours, "bare-actix", f"{peer}-{kind}", "bare-axum")
     return found
 
 
@@ -159,7 +159,7 @@ def print_comparisons(found):
         rows.append([goal["goal"], goal["text"], asked, f"{goal['measured']:.3f}", spread, by_cpu, is_met])
     print()
     table(["Goal", "What", "Asked", "Median of the rounds", "Rounds", "By the server's CPU", "Met"], rows)
-    print("\nThe instructions of P4: `python3 benches/instructions.py`.")
+    print("\nThe instructions of a request: `python3 benches/instructions.py`.")
 
 
 def main():

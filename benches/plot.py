@@ -167,13 +167,13 @@ def growth(results: dict) -> None:
 
 
 def processes(results: dict) -> None:
-    for durability in ["process", "atomic", "durable"]:
+    for durability in results["tasks"]:
         series = {
             "tasks of one process": results["tasks"][durability],
             "processes of one task": results["processes"][durability],
             "bare replace, threads": results["bare"][durability],
         }
-        if durability != "process":
+        if durability == "durable":
             series["bare fdatasync, threads"] = results["bare"]["rewrite"]
         curves = {
             label: [(int(tasks), median(figures)) for tasks, figures in told.items()] for label, told in series.items()

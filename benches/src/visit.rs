@@ -1,7 +1,10 @@
-//! The session that is measured: who it is, a cart of five lines, a token and a counter.
+//! The session that is measured: a user, a cart of five lines, a token and a counter.
 
 use serde::{Deserialize, Serialize};
-use session::{MemoryStore, Record, Session, SessionManager, SessionStore as _, StoreKey};
+use session::{
+    DeleteOutcome, MemoryStore, Record, Session, SessionManager, SessionStore as _, SessionToken,
+};
+use tokio::runtime::Runtime;
 
 /// A typical session.
 #[derive(Debug, Default, Session)]
@@ -71,23 +74,57 @@ pub fn decode(record: &Record) -> (Option<String>, Vec<Line>, Option<String>, u6
     )
 }
 
-/// The record that is stored of a [filled](fill) session.
-///
-/// # Panics
-///
-/// Never: memory takes one record.
-#[must_use]
-pub fn record() -> Record {
-    let manager = SessionManager::builder(MemoryStore::new()).build();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let mut session: Session<Visit> = manager.create().expect("an id");
-        fill(&mut session);
-        session.save().await.expect("saved");
-        let key = StoreKey::new(manager.cookie().name(), &session.id());
-        let record = manager.store().load(&key).await.expect("loaded");
-        record.expect("there")
-    })
+/// Makes records of [filled](fill) sessions, for cookies that are given.
+#[derive(Debug)]
+pub struct Records {
+    runtime: Runtime,
+    store: MemoryStore,
+    manager: SessionManager,
+}
+
+impl Records {
+    /// Of sessions of the cookie that a manager has by default.
+    ///
+    /// # Panics
+    ///
+    /// When there is no runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        let store = MemoryStore::new();
+        // So that a session takes the token that it is asked to have.
+        let builder = SessionManager::builder(store.clone()).renew_missing(false);
+        Records {
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime"),
+            store,
+            manager: builder.build().expect("good settings"),
+        }
+    }
+
+    /// The record of a session whose client holds `token`.
+    ///
+    /// # Panics
+    ///
+    /// When there is a session of this token already.
+    #[must_use]
+    pub fn record(&self, token: &SessionToken) -> Record {
+        self.runtime.block_on(async {
+            let session = self.manager.open(Some(&token.expose())).await;
+            let mut session: Session<Visit> = session.expect("opened");
+            assert!(session.is_new(), "each token once");
+            fill(&mut session);
+            session.save().await.expect("saved");
+            let record = self.store.load(&token.key()).await.expect("loaded");
+            let deleted = self.store.delete(&token.key(), None).await;
+            assert_eq!(deleted.expect("deleted"), DeleteOutcome::Deleted);
+            record.expect("there")
+        })
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::new()
+    }
 }

@@ -1,16 +1,13 @@
-//! The pages of somebody's account: where they are signed in, and their password.
+//! The pages of the visitor's account: where it is signed in, and its password.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use session::{FilesystemStore, Require, Session, SessionHandle, SessionManager};
+use session::{Require, Session, SessionKey, SessionManager};
 
 use crate::accounts::Accounts;
-use crate::handlers::{BareForm, Problem, check, html, page, see};
+use crate::handlers::{Problem, html, page, see};
 use crate::pages::{self, Place};
-use crate::visit::{SignedIn, Sudo, Visit};
-
-/// The shop's sessions, for the handlers that look at others than the visitor's own.
-pub(crate) type Sessions = SessionManager<FilesystemStore>;
+use crate::visit::{Notice, SignedIn, Sudo, Visit};
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -23,19 +20,20 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/account/password", web::post().to(change_password));
 }
 
+/// "Your devices": the live sessions of the user, each named by its key, which is no secret.
 async fn account(
     mut session: Require<SignedIn>,
-    sessions: web::Data<Sessions>,
+    sessions: SessionManager,
 ) -> Result<HttpResponse, Problem> {
-    let page = page(&mut session)?;
+    let page = page(&mut session, "/account");
     let mut places = Vec::new();
-    for info in sessions.find(user(&session)?).await? {
-        let visit = sessions.read::<Visit>(&info).await?;
+    for info in sessions.sessions_of(user(&session)?).await? {
+        let visit = sessions.view::<Visit>(&info).await?;
         places.push(Place {
-            handle: info.handle().to_string(),
+            key: info.key,
             browser: visit.map_or_else(String::new, |visit| visit.browser.clone()),
             last_seen: info.last_seen,
-            is_this: session.is(&info),
+            is_this: session.is_same_session(&info),
         });
     }
     Ok(html(&pages::account(&page, &places)))
@@ -43,90 +41,95 @@ async fn account(
 
 #[derive(Deserialize)]
 struct EndForm {
-    csrf: String,
-    handle: String,
+    key: String,
 }
 
+/// A key of another user's session ends nothing: the manager asks for the owner too.
 async fn end(
     mut session: Require<SignedIn>,
-    sessions: web::Data<Sessions>,
+    sessions: SessionManager,
     form: web::Form<EndForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
-    let handle = SessionHandle::from(form.into_inner().handle);
-    let has_ended = sessions.revoke(user(&session)?, &handle).await?;
-    session.set_notice(Some(String::from(if has_ended {
-        "You are signed out there."
+    let key: SessionKey = form.key.parse().map_err(|_| Problem::NotFound)?;
+    let has_ended = sessions.revoke(user(&session)?, &key).await?;
+    session.set_notice(Some(if has_ended {
+        Notice::done("You are signed out there.")
     } else {
-        "You were not signed in there any more."
-    })));
+        Notice::refused("You were not signed in there any more.")
+    }));
     Ok(see("/account"))
 }
 
 async fn end_others(
     mut session: Require<SignedIn>,
-    sessions: web::Data<Sessions>,
-    form: web::Form<BareForm>,
+    sessions: SessionManager,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
-    let ended = sessions.revoke_others(&session).await?;
-    session.set_notice(Some(format!("You are signed out in {ended} other places.")));
+    let revoked = sessions.revoke_others(&session).await?;
+    let ended = revoked.ended;
+    session.set_notice(Some(if revoked.unreadable.is_empty() {
+        Notice::done(format!("You are signed out in {ended} other places."))
+    } else {
+        Notice::refused(format!(
+            "You are signed out in {ended} other places, but not in all of them. Please try again."
+        ))
+    }));
     Ok(see("/account"))
 }
 
-async fn confirm_page(mut session: Require<SignedIn>) -> Result<HttpResponse, Problem> {
-    let page = page(&mut session)?;
-    Ok(html(&pages::confirm(&page)))
+async fn confirm_page(mut session: Require<SignedIn>) -> HttpResponse {
+    let page = page(&mut session, "/account");
+    html(&pages::confirm(&page))
 }
 
 #[derive(Deserialize)]
 struct PasswordForm {
-    csrf: String,
     password: String,
 }
 
-/// Typing the password opens what needs it for ten minutes: the field says so.
+/// After the password was typed, `sudo` is true for ten minutes: the field's `ttl` says so.
 async fn confirm(
     mut session: Require<SignedIn>,
     accounts: web::Data<Accounts>,
     form: web::Form<PasswordForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
     let name = user(&session)?.to_owned();
     let password = form.into_inner().password;
     if accounts.authenticate(name, password).await?.is_none() {
-        session.set_notice(Some(String::from("That is not your password.")));
+        session.set_notice(Some(Notice::refused("That is not your password.")));
         return Ok(see("/account/confirm"));
     }
     session.set_sudo(true);
     Ok(see("/account/password"))
 }
 
-async fn password_page(mut session: Require<Sudo>) -> Result<HttpResponse, Problem> {
+async fn password_page(mut session: Require<Sudo>) -> HttpResponse {
     let left = session.expires_in_sudo();
-    let page = page(&mut session)?;
-    Ok(html(&pages::password(&page, left)))
+    let page = page(&mut session, "/account/password");
+    html(&pages::password(&page, left))
 }
 
-/// Whoever knew the old password is signed out everywhere else.
+/// A browser that was signed in with the old password is signed out, except for this one.
 async fn change_password(
     mut session: Require<Sudo>,
-    sessions: web::Data<Sessions>,
+    sessions: SessionManager,
     accounts: web::Data<Accounts>,
     form: web::Form<PasswordForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
     let password = form.into_inner().password;
     if password.chars().count() < 8 {
-        session.set_notice(Some(String::from("Eight characters, at the least.")));
+        session.set_notice(Some(Notice::refused(
+            "A password has at least eight characters.",
+        )));
         return Ok(see("/account/password"));
     }
     accounts.change(user(&session)?, password).await?;
-    sessions.revoke_others(&session).await?;
+    let revoked = sessions.revoke_others(&session).await?;
     session.set_sudo(false);
-    session.set_notice(Some(String::from(
-        "Your password has changed. You are signed out everywhere else.",
-    )));
+    session.set_notice(Some(if revoked.unreadable.is_empty() {
+        Notice::done("Your password has changed. You are signed out everywhere else.")
+    } else {
+        Notice::refused("Your password has changed, but you are still signed in elsewhere.")
+    }));
     Ok(see("/account"))
 }
 

@@ -32,9 +32,9 @@ pub(crate) const ACCOUNTS: [Account; 2] = [
     },
 ];
 
-/// The hash that a password is compared with when nobody has the name, so that the time it takes
+/// The hash that a password is compared with when no account has the name, so that the time it takes
 /// does not tell who has an account. It fits no password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$1sLXWWx3JnD3FgAvXQa4+w$XLRKapACU7iFjKn7b4dBylD3QQZ5NExFQ9aU/oilqjQ";
+const NO_ACCOUNT: &str = "$argon2id$v=19$m=19456,t=2,p=1$1sLXWWx3JnD3FgAvXQa4+w$XLRKapACU7iFjKn7b4dBylD3QQZ5NExFQ9aU/oilqjQ";
 
 /// The accounts and their passwords, as hashes.
 #[derive(Clone, Default)]
@@ -52,7 +52,7 @@ impl Accounts {
         password: String,
     ) -> Result<Option<&'static str>, Problem> {
         let account = ACCOUNTS.iter().find(|account| account.name == name);
-        let hash = account.map_or(NOBODY.to_owned(), |account| self.hash(account));
+        let hash = account.map_or(NO_ACCOUNT.to_owned(), |account| self.hash(account));
         let is_right = web::block(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| {
                 Argon2::default()

@@ -14,12 +14,12 @@ use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, rt, web};
 use maud::Markup;
 use serde::Deserialize;
 use serde_json::json;
-use session::{Session, StoreError, days};
+use session::{Arrival, Session, SessionError, StoreError, days};
 
 use crate::accounts::Accounts;
 use crate::catalog::ProductId;
-use crate::visit::{Cart, Visit};
-use crate::{account, csrf, pages};
+use crate::visit::{Cart, Notice, Visit};
+use crate::{account, pages};
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -38,29 +38,33 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(not_found));
 }
 
-/// How paying goes.
+/// The settings of the checkout.
 pub(crate) struct Checkout {
     pub(crate) payment_takes: Duration,
 }
 
-async fn index(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
-    let page = page(&mut session)?;
-    Ok(html(&pages::index(&page)))
+async fn index(mut session: Session<Visit>) -> HttpResponse {
+    html(&pages::index(&page(&mut session, "/")))
 }
 
-async fn cart(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
-    let page = page(&mut session)?;
-    Ok(html(&pages::cart(&page, &session.cart)))
+async fn cart(mut session: Session<Visit>) -> HttpResponse {
+    let page = page(&mut session, "/cart");
+    html(&pages::cart(&page, &session.cart, has_ended(&session)))
 }
 
-async fn sign_in_page(mut session: Session<Visit>) -> Result<HttpResponse, Problem> {
-    let page = page(&mut session)?;
-    Ok(html(&pages::sign_in(&page)))
+#[derive(Deserialize)]
+struct WayBack {
+    #[serde(default)]
+    to: String,
+}
+
+async fn sign_in_page(mut session: Session<Visit>, way: web::Query<WayBack>) -> HttpResponse {
+    let page = page(&mut session, way_back(&way.to));
+    html(&pages::sign_in(&page, has_ended(&session)))
 }
 
 #[derive(Deserialize)]
 struct AddForm {
-    csrf: String,
     product: ProductId,
 }
 
@@ -68,16 +72,17 @@ async fn add(
     mut session: Session<Visit>,
     form: web::Form<AddForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
     let product = form.product.product().ok_or(Problem::NotFound)?;
     session.cart_mut().add(product);
-    session.set_notice(Some(format!("{} is in your cart.", product.name)));
+    session.set_notice(Some(Notice::done(format!(
+        "{} is in your cart.",
+        product.name
+    ))));
     Ok(see("/"))
 }
 
 #[derive(Deserialize)]
 struct ChangeForm {
-    csrf: String,
     product: ProductId,
     quantity: u8,
 }
@@ -86,51 +91,45 @@ async fn change(
     mut session: Session<Visit>,
     form: web::Form<ChangeForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
     let product = form.product.product().ok_or(Problem::NotFound)?;
     if form.quantity > Cart::MOST {
         return Err(Problem::TooMany);
     }
     session.cart_mut().set(product, form.quantity);
-    session.set_notice(Some(String::from("Your cart has changed.")));
+    session.set_notice(Some(Notice::done("Your cart has changed.")));
     Ok(see("/cart"))
 }
 
-#[derive(Deserialize)]
-pub(crate) struct BareForm {
-    pub(crate) csrf: String,
-}
-
-/// The slow request of this shop: the payment takes its time. Should the visitor sign out meanwhile,
-/// in another tab, what is set here afterwards does not bring the session back.
-async fn check_out(
-    mut session: Session<Visit>,
-    form: web::Form<BareForm>,
-    checkout: web::Data<Checkout>,
-) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
+/// The slow request of this shop: the payment takes its time. If the visitor signs out meanwhile in
+/// another tab, what is set here afterwards does not bring the session back.
+async fn check_out(mut session: Session<Visit>, checkout: web::Data<Checkout>) -> HttpResponse {
     if session.user.is_none() {
-        session.set_notice(Some(String::from("Please sign in to pay.")));
-        return Ok(see("/sign-in"));
+        session.set_notice(Some(Notice::refused("Please sign in to pay.")));
+        return see("/sign-in?to=/cart");
     }
     if session.cart.is_empty() {
-        return Ok(see("/cart"));
+        return see("/cart");
     }
     rt::time::sleep(checkout.payment_takes).await;
     session.set_cart(Cart::default());
-    session.set_notice(Some(String::from("Thank you. Your tea is on its way.")));
-    Ok(see("/"))
+    *session.orders_mut() += 1;
+    let order = session.orders;
+    session.set_notice(Some(Notice::done(format!(
+        "Thank you. Order {order} of this visit is on its way."
+    ))));
+    see("/")
 }
 
 #[derive(Deserialize)]
 struct SignInForm {
-    csrf: String,
     name: String,
     password: String,
     remember: Option<String>,
+    #[serde(default)]
+    to: String,
 }
 
-/// How long a browser is asked to remember a visitor who wants to be.
+/// How long a browser is asked to remember a visitor who wants to be remembered.
 const REMEMBERED: Duration = days(30);
 
 async fn sign_in(
@@ -139,20 +138,30 @@ async fn sign_in(
     accounts: web::Data<Accounts>,
     form: web::Form<SignInForm>,
 ) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
     let form = form.into_inner();
+    let to = way_back(&form.to);
     let Some(name) = accounts.authenticate(form.name, form.password).await? else {
-        session.set_notice(Some(String::from("Name or password is wrong.")));
-        return Ok(see("/sign-in"));
+        session.set_notice(Some(Notice::refused("Name or password is wrong.")));
+        return Ok(see(&format!("/sign-in?to={to}")));
     };
-    // The field is marked `rotate`: the session gets a new id by itself.
+    // The field is marked `rotate`, so the session gets a new secret and the response a new cookie.
     session.set_user(Some(name.to_owned()));
     session.set_sudo(false);
     session.set_browser(browser(&request));
     session.persist_for(form.remember.map(|_| REMEMBERED));
-    csrf::renew(&mut session)?;
-    session.set_notice(Some(format!("Welcome, {name}.")));
-    Ok(see("/"))
+    session.set_notice(Some(Notice::done(format!("Welcome, {name}."))));
+    Ok(see(to))
+}
+
+/// The page that a sign-in returns to: one of the shop's own, whatever the form says.
+fn way_back(to: &str) -> &'static str {
+    let pages = ["/cart", "/account", "/account/password"];
+    pages.into_iter().find(|page| *page == to).unwrap_or("/")
+}
+
+/// Whether the visitor came with the cookie of a session that has ended.
+fn has_ended(session: &Session<Visit>) -> bool {
+    matches!(session.arrival(), Arrival::Ended | Arrival::Unknown)
 }
 
 /// What the browser calls itself, in a few words.
@@ -174,26 +183,25 @@ fn browser(request: &HttpRequest) -> String {
     }
 }
 
-async fn sign_out(
-    mut session: Session<Visit>,
-    form: web::Form<BareForm>,
-) -> Result<HttpResponse, Problem> {
-    check(&session, &form.csrf)?;
+async fn sign_out(mut session: Session<Visit>) -> HttpResponse {
     session.destroy();
     // After a destroy this begins a new, anonymous session.
-    session.set_notice(Some(String::from("You are signed out.")));
-    Ok(see("/"))
+    session.set_notice(Some(Notice::done("You are signed out.")));
+    see("/")
 }
 
-/// The session's fields and times. Never its id, and nothing that is marked secret.
+/// The session's fields and times, and its key, which is no secret.
 async fn session(session: Session<Visit>) -> web::Json<serde_json::Value> {
     web::Json(json!({
+        "key": session.key().map(|key| key.to_string()),
+        "arrival": format!("{:?}", session.arrival()),
+        "is_new": session.is_new(),
         "user": session.user,
+        "sudo_for": session.expires_in_sudo().filter(|_| session.sudo).map(|left| left.as_secs()),
+        "browser": session.browser,
         "cart": session.cart,
         "notice": session.notice,
-        "views": session.views,
-        "sudo_for": session.expires_in_sudo().map(|left| left.as_secs()),
-        "is_new": session.is_new(),
+        "orders": session.orders,
         "created_at": session.created_at().as_millis(),
         "expires_at": session.expires_at().as_millis(),
     }))
@@ -214,23 +222,14 @@ async fn not_found() -> Problem {
     Problem::NotFound
 }
 
-/// What every page shows of the visit; counts the view and takes the notice.
-pub(crate) fn page(session: &mut Session<Visit>) -> Result<pages::Page, Problem> {
-    *session.views_mut() += 1;
-    let notice = session.take_notice();
-    Ok(pages::Page {
+/// What every page shows of the visit; takes the notice. Without a notice it changes nothing, so that
+/// looking at a page writes nothing.
+pub(crate) fn page(session: &mut Session<Visit>, here: &'static str) -> pages::Page {
+    pages::Page {
+        notice: session.take_notice(),
         user: session.user.clone(),
         in_cart: session.cart.count(),
-        views: session.views,
-        csrf: csrf::token(session)?,
-        notice,
-    })
-}
-
-pub(crate) fn check(session: &Session<Visit>, sent: &str) -> Result<(), Problem> {
-    match &session.csrf {
-        Some(token) if token.is(sent) => Ok(()),
-        _ => Err(Problem::ForeignForm),
+        here,
     }
 }
 
@@ -258,6 +257,7 @@ pub(crate) enum Problem {
     Unavailable,
     TooMany,
     ForeignForm,
+    Overtaken,
     Internal,
 }
 
@@ -269,9 +269,9 @@ impl std::fmt::Display for Problem {
             Problem::PasswordFirst => "Please type your password first.",
             Problem::Unavailable => "We cannot look that up just now. Please try again.",
             Problem::TooMany => "That is more tea than we have.",
-            Problem::ForeignForm => {
-                "This form is out of date, or did not come from this shop. Nothing was changed: go \
-                 back, reload the page, and try again."
+            Problem::ForeignForm => "This form did not come from this shop. Nothing was changed.",
+            Problem::Overtaken => {
+                "Another page of yours was faster. Please go back, reload the page and try again."
             }
             Problem::Internal => "Something went wrong on our side. Nothing was changed.",
         })
@@ -286,13 +286,14 @@ impl ResponseError for Problem {
             Problem::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Problem::TooMany => StatusCode::BAD_REQUEST,
             Problem::ForeignForm => StatusCode::FORBIDDEN,
+            Problem::Overtaken => StatusCode::CONFLICT,
             Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
         match self {
-            Problem::SignInFirst => return see("/sign-in"),
+            Problem::SignInFirst => return see("/sign-in?to=/account"),
             Problem::PasswordFirst => return see("/account/confirm"),
             _ => {}
         }
@@ -310,27 +311,46 @@ impl actix_web::Responder for Problem {
     }
 }
 
-impl From<rand::rngs::SysError> for Problem {
-    fn from(_: rand::rngs::SysError) -> Self {
-        Problem::Internal
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        SessionError::from(error).into()
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "sessions cannot be looked up"
-        );
-        if error.is_temporary() {
-            Problem::Unavailable
-        } else {
-            Problem::Internal
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error.status() {
+            401 => Problem::SignInFirst,
+            409 => Problem::Overtaken,
+            413 => Problem::TooMany,
+            status => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a session cannot be read or changed"
+                );
+                if status == 503 {
+                    Problem::Unavailable
+                } else {
+                    Problem::Internal
+                }
+            }
         }
     }
 }
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// The page for a response whose session could not be saved. The library has logged the error.
+pub(crate) fn not_saved(error: &SessionError, _: &HttpRequest) -> HttpResponse {
+    let problem = match error.status() {
+        401 => Problem::SignInFirst,
+        409 => Problem::Overtaken,
+        413 => Problem::TooMany,
+        503 => Problem::Unavailable,
+        _ => Problem::Internal,
+    };
+    problem.error_response()
+}
+
+/// A middleware: the pages load nothing foreign and nothing inline, and are shown in no frame.
 pub(crate) async fn security_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

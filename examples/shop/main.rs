@@ -1,54 +1,60 @@
-//! A small tea shop: a real visit kept in a typed session on the filesystem store. Works without
-//! JavaScript.
+//! A small tea shop whose visits are kept in a typed session. Works without JavaScript.
 
 mod account;
 mod accounts;
 mod catalog;
-mod csrf;
 mod handlers;
 mod options;
 mod pages;
+mod same_origin;
 #[cfg(test)]
 mod tests;
 mod visit;
 
+use std::error::Error;
 use std::io;
+use std::process::ExitCode;
 
 use actix_web::{App, HttpServer, middleware, rt, web};
 use clap::Parser as _;
-use session::{CookieSettings, FilesystemStore, SessionManager, SessionMiddleware, days, minutes};
+use session::{
+    CookieSettings, FilesystemStore, SessionLimit, SessionManager, SessionMiddleware, minutes,
+};
 
 use options::Options;
 
-#[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
-    let options = Options::parse();
+/// How many browsers one account can be signed in with at once.
+const BROWSERS: usize = 10;
 
-    let mut cookie = CookieSettings::builder();
-    if options.insecure_cookie {
-        cookie = cookie.insecure_for_local_development();
+#[actix_web::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
     }
-    let sessions = SessionManager::builder(FilesystemStore::open(&options.sessions)?)
-        .idle_timeout(*options.idle)
-        // For those who want to be remembered.
-        .persistent_timeouts(days(30), days(30))
-        .cookie(cookie.build()?)
-        .build();
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let sessions = manager(&options)?;
+    // An expired session has ended at once; the sweep removes its file.
     rt::spawn(sessions.clone().sweep(minutes(10), rt::time::sleep));
 
     let checkout = web::Data::new(handlers::Checkout {
         payment_takes: *options.payment_delay,
     });
     let accounts = web::Data::new(accounts::Accounts::default());
-    let manager = web::Data::new(sessions.clone());
     let server = HttpServer::new(move || {
+        let sessions = SessionMiddleware::new(sessions.clone());
         App::new()
             .app_data(accounts.clone())
-            .app_data(manager.clone())
-            .wrap(SessionMiddleware::new(sessions.clone()))
-            .wrap(middleware::from_fn(handlers::security_headers))
             .app_data(checkout.clone())
+            .wrap(sessions.on_failed_save(handlers::not_saved))
+            .wrap(middleware::from_fn(same_origin::same_origin))
+            .wrap(middleware::from_fn(handlers::security_headers))
             .configure(handlers::routes)
     })
     .bind(options.addr)
@@ -66,17 +72,42 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn manager(options: &Options) -> Result<SessionManager, Box<dyn Error>> {
+    let mut cookie = CookieSettings::builder();
+    if options.insecure_cookie {
+        cookie = cookie.insecure_for_local_development();
+    }
+    let sessions = SessionManager::builder(FilesystemStore::open(&options.sessions)?)
+        .idle_timeout(*options.idle)
+        .max_sessions_per_owner(BROWSERS, SessionLimit::EvictOldest)
+        .cookie(cookie.build()?)
+        .build()?;
+    Ok(sessions)
+}
+
 #[expect(
     clippy::print_stdout,
-    reason = "where to point the browser is what the visitor came for"
+    reason = "the visitor has to know which address to open"
 )]
 fn announce(options: &Options, address: std::net::SocketAddr) {
     println!("The shop is open at http://{address}");
-    println!("Its sessions lie in {}", options.sessions.display());
-    if !options.insecure_cookie && !address.ip().is_loopback() {
+    println!("Its sessions are kept in {}", options.sessions.display());
+    if !options.insecure_cookie {
         println!(
-            "Browsers keep its secure cookie only over https or on this machine: start it with \
-             --insecure-cookie to visit it from another one"
+            "Chrome and Firefox keep its secure cookie over http on this machine. For Safari, and \
+             from other machines, start it with --insecure-cookie"
         );
     }
+}
+
+/// Prints the error's text and its causes, not its `Debug` form.
+#[expect(clippy::print_stderr, reason = "the shop could not start")]
+fn complain(error: &dyn Error) {
+    eprint!("The shop cannot open: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
 }

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
-use session::Timestamp;
+use session::{SessionKey, Timestamp};
 
 use crate::accounts::ACCOUNTS;
 use crate::catalog::{PRODUCTS, Product, price};
-use crate::csrf::CsrfToken;
-use crate::visit::Cart;
+use crate::visit::{Cart, Notice};
 
 /// What every page shows of the visit.
 pub(crate) struct Page {
     pub(crate) user: Option<String>,
     pub(crate) in_cart: u32,
-    pub(crate) views: u64,
-    pub(crate) notice: Option<String>,
-    pub(crate) csrf: CsrfToken,
+    pub(crate) notice: Option<Notice>,
+    /// Where a sign-in returns to.
+    pub(crate) here: &'static str,
 }
 
 pub(crate) fn index(page: &Page) -> Markup {
@@ -39,7 +38,6 @@ pub(crate) fn index(page: &Page) -> Markup {
                         div.buy {
                             span.price { (price(product.cents)) }
                             form method="post" action="/cart/add" {
-                                (token(page))
                                 input type="hidden" name="product" value=(product.id);
                                 button aria-label={ "Add " (product.name) " to the cart" } { "Add" }
                             }
@@ -51,13 +49,14 @@ pub(crate) fn index(page: &Page) -> Markup {
     )
 }
 
-pub(crate) fn cart(page: &Page, cart: &Cart) -> Markup {
+pub(crate) fn cart(page: &Page, cart: &Cart, has_ended: bool) -> Markup {
     frame(
         page,
         "Your cart",
         &html! {
             h1 { "Your cart" }
             @if cart.is_empty() {
+                (ended(has_ended))
                 p { "It is empty. " a href="/" { "There is tea over here." } }
             } @else {
                 ul.lines {
@@ -69,7 +68,6 @@ pub(crate) fn cart(page: &Page, cart: &Cart) -> Markup {
                                 p { (price(product.cents)) " each" }
                             }
                             form.quantity method="post" action="/cart/change" {
-                                (token(page))
                                 input type="hidden" name="product" value=(product.id);
                                 label {
                                     span.quiet { "Quantity" }
@@ -85,7 +83,6 @@ pub(crate) fn cart(page: &Page, cart: &Cart) -> Markup {
                 div.total {
                     p { "Together " strong { (price(cart.total_cents())) } }
                     form method="post" action="/checkout" {
-                        (token(page))
                         button { @if page.user.is_some() { "Pay" } @else { "Sign in to pay" } }
                     }
                 }
@@ -94,14 +91,15 @@ pub(crate) fn cart(page: &Page, cart: &Cart) -> Markup {
     )
 }
 
-pub(crate) fn sign_in(page: &Page) -> Markup {
+pub(crate) fn sign_in(page: &Page, has_ended: bool) -> Markup {
     frame(
         page,
         "Sign in",
         &html! {
             h1 { "Sign in" }
+            (ended(has_ended))
             form.card method="post" action="/sign-in" {
-                (token(page))
+                input type="hidden" name="to" value=(page.here);
                 label { "Name" input name="name" autocomplete="username" required autofocus; }
                 label {
                     "Password"
@@ -127,7 +125,7 @@ pub(crate) fn sign_in(page: &Page) -> Markup {
 
 /// Somewhere where the visitor is signed in.
 pub(crate) struct Place {
-    pub(crate) handle: String,
+    pub(crate) key: SessionKey,
     pub(crate) browser: String,
     pub(crate) last_seen: Timestamp,
     pub(crate) is_this: bool,
@@ -149,8 +147,7 @@ pub(crate) fn account(page: &Page, places: &[Place]) -> Markup {
                         }
                         @if !place.is_this {
                             form method="post" action="/account/end" {
-                                (token(page))
-                                input type="hidden" name="handle" value=(place.handle);
+                                input type="hidden" name="key" value=(place.key);
                                 button.plain { "Sign out there" }
                             }
                         }
@@ -160,7 +157,6 @@ pub(crate) fn account(page: &Page, places: &[Place]) -> Markup {
             div.actions {
                 @if places.len() > 1 {
                     form method="post" action="/account/end-others" {
-                        (token(page))
                         button.plain { "Sign out everywhere else" }
                     }
                 }
@@ -176,9 +172,8 @@ pub(crate) fn confirm(page: &Page) -> Markup {
         "Your password, please",
         &html! {
             h1 { "Your password, please" }
-            p { "What comes next is for you alone." }
+            p { "Only you may change what comes next, so please type it again." }
             form.card method="post" action="/account/confirm" {
-                (token(page))
                 label {
                     "Password"
                     input type="password" name="password" autocomplete="current-password" required autofocus;
@@ -199,7 +194,6 @@ pub(crate) fn password(page: &Page, left: Option<Duration>) -> Markup {
                 p.quiet { "You can do so for another " (left.as_secs().div_ceil(60)) " minutes." }
             }
             form.card method="post" action="/account/password" {
-                (token(page))
                 label {
                     "New password"
                     input type="password" name="password" autocomplete="new-password" minlength="8" required;
@@ -239,27 +233,33 @@ fn frame(page: &Page, title: &str, content: &Markup) -> Markup {
                         a href="/cart" { "Cart" span.badge { (page.in_cart) } }
                         @if let Some(user) = &page.user {
                             form method="post" action="/sign-out" {
-                                (token(page))
                                 a.user href="/account" { (user) }
                                 button.plain { "Sign out" }
                             }
                         } @else {
-                            a href="/sign-in" { "Sign in" }
+                            a href={ "/sign-in?to=" (page.here) } { "Sign in" }
                         }
                     }
                 }
-                @if let Some(notice) = &page.notice {
-                    p.notice role="status" { (notice) }
+                @match &page.notice {
+                    Some(Notice::Done(text)) => p.notice role="status" { (text) },
+                    Some(Notice::Refused(text)) => p.notice.refused role="alert" { (text) },
+                    None => {}
                 }
                 main { (content) }
                 footer {
-                    p {
-                        "You have seen " (page.views)
-                        @if page.views == 1 { " page" } @else { " pages" }
-                        " on this visit."
-                    }
+                    p { a href="/session" { "What this shop keeps of your visit" } }
                 }
             }
+        }
+    }
+}
+
+/// Tells a visitor whose session has ended from one who has just come.
+fn ended(has_ended: bool) -> Markup {
+    html! {
+        @if has_ended {
+            p.notice.refused role="alert" { "Your last visit has ended." }
         }
     }
 }
@@ -276,14 +276,12 @@ fn head(title: &str) -> Markup {
     }
 }
 
-fn token(page: &Page) -> Markup {
-    html! { input type="hidden" name="csrf" value=(page.csrf.as_str()); }
-}
-
-/// The time of the day, in UTC.
-fn time(moment: Timestamp) -> String {
-    let minutes = moment.as_millis() / 60_000;
-    format!("{:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+/// The day and the time, in UTC.
+fn time(moment: Timestamp) -> Markup {
+    let text = humantime::format_rfc3339_seconds(moment.into()).to_string();
+    let day = text.get(..10).unwrap_or_default();
+    let minute = text.get(11..16).unwrap_or_default();
+    html! { time datetime=(text) { (day) ", " (minute) " UTC" } }
 }
 
 /// A cup of it.

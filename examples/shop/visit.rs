@@ -1,4 +1,4 @@
-//! The session of the shop: what it knows of a visitor.
+//! The session of the shop: what it keeps of a visitor.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,52 @@ use serde::{Deserialize, Serialize};
 use session::{Requirement, Session, merge};
 
 use crate::catalog::{Product, ProductId};
-use crate::csrf::CsrfToken;
 use crate::handlers::Problem;
 
 /// A visit to the shop.
 #[derive(Default, Session)]
 pub(crate) struct Visit {
-    /// Who is signed in. A change renews the id; their visits can be found by it.
+    /// Who is signed in. A change gives the session a new secret, and the user's sessions can be listed.
     #[session(rotate, owner)]
     pub(crate) user: Option<String>,
 
-    /// They have just typed their password, and may change it.
+    /// The visitor has just typed the password, and may change it.
     #[session(rotate, ttl = "10m")]
     pub(crate) sudo: bool,
 
-    /// What they came with, to tell their visits apart.
+    /// The visitor's browser, to tell the user's sessions apart.
     pub(crate) browser: String,
 
-    /// What they are about to buy; two tabs may put something into it at once.
+    /// What the visitor is about to buy. Two tabs may change it at once.
     #[session(merge = Cart::merge)]
     pub(crate) cart: Cart,
 
-    /// What the next page has to say, once.
+    /// What the next page says, once.
     #[session(flash)]
-    pub(crate) notice: Option<String>,
+    pub(crate) notice: Option<Notice>,
 
-    /// How many pages they have seen, in all tabs.
+    /// How many orders were paid for. Two tabs may pay at once.
     #[session(merge = merge::sum)]
-    pub(crate) views: u64,
+    pub(crate) orders: u32,
+}
 
-    /// What their forms must send back.
-    #[session(secret)]
-    pub(crate) csrf: Option<CsrfToken>,
+/// What came of the last form.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// What the visitor asked for was done.
+    Done(String),
+    /// It was not.
+    Refused(String),
+}
+
+impl Notice {
+    pub(crate) fn done(text: impl Into<String>) -> Self {
+        Notice::Done(text.into())
+    }
+
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Notice::Refused(text.into())
+    }
 }
 
 /// A visitor who is signed in.
@@ -55,7 +69,7 @@ impl Requirement for SignedIn {
     }
 }
 
-/// A visitor who has just typed their password.
+/// A visitor who has just typed the password.
 pub(crate) struct Sudo;
 
 impl Requirement for Sudo {
@@ -72,7 +86,7 @@ impl Requirement for Sudo {
     }
 }
 
-/// How many of what.
+/// How many of each product.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cart(BTreeMap<ProductId, u8>);
 
@@ -85,7 +99,7 @@ impl Cart {
         *quantity = quantity.saturating_add(1).min(Self::MOST);
     }
 
-    /// Zero takes it out.
+    /// Zero removes the product.
     pub(crate) fn set(&mut self, product: &Product, quantity: u8) {
         if quantity == 0 {
             self.0.remove(&product.id);
@@ -94,7 +108,7 @@ impl Cart {
         }
     }
 
-    /// Each product is settled for itself.
+    /// Merges product by product, so that two tabs do not undo each other.
     pub(crate) fn merge(base: &Self, mine: Self, theirs: Self) -> Self {
         Cart(merge::per_key(&base.0, mine.0, theirs.0))
     }

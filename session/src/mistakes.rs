@@ -1,19 +1,21 @@
 //! Plausible mistakes in the rules of sessions, each behind a switch that only tests have. A test that
 //! explores every order of events switches them on, one at a time, and must find each.
 
-/// Whether a mistake is switched on. Always false, and no code at all, in a build that is not for that
-/// test.
+/// Whether a mistake is switched on. In a build that is not for that test this is false, and the compiler
+/// leaves nothing of it.
 macro_rules! mistake {
-    ($name:literal) => {{
-        #[cfg(session_mistakes)]
-        let is_on = crate::mistakes::is_on($name);
-        #[cfg(not(session_mistakes))]
-        let is_on = false;
-        is_on
-    }};
+    ($name:literal) => {
+        $crate::mistakes::is_on($name)
+    };
 }
 
 pub(crate) use mistake;
+
+#[cfg(not(session_mistakes))]
+#[inline]
+pub(crate) const fn is_on(_: &'static str) -> bool {
+    false
+}
 
 #[cfg(session_mistakes)]
 mod switch {

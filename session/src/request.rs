@@ -7,8 +7,11 @@ mod commit;
 mod finish;
 mod limit;
 mod open;
+mod outcome;
+mod refusal;
 mod saved;
 mod state;
+mod step;
 mod update;
 
 use std::fmt;

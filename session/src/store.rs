@@ -273,6 +273,10 @@ pub type RecordUpdate = Arc<dyn Fn(&Record) -> Decision + Send + Sync>;
 
 /// What is to become of a record.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would be one more allocation a save"
+)]
 pub enum Decision {
     /// It stays as it is.
     Keep,
@@ -319,6 +323,10 @@ pub enum DeleteOutcome {
 /// What became of a [`SessionStore::modify`].
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would be one more allocation a save"
+)]
 pub enum ModifyOutcome {
     /// `after` has taken the place of `before`.
     Replaced {

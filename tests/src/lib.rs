@@ -24,4 +24,6 @@ mod documents {
     pub struct CustomStore;
     #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
     pub struct ComingFromWerkzeug;
+    #[doc = include_str!("../../docs/operating.md")]
+    pub struct Operating;
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use session::{Durability, FilesystemStore, MemoryStore, Session, SessionManager, SessionStore};
+use session::{
+    CookieChange, Durability, FilesystemStore, MemoryStore, Session, SessionManager, SessionStore,
+};
 use session_benches::visit::{Line, TOKEN, USER, Visit, cart, fill};
 use session_benches::worker::{argument, number, serve};
 use tokio::runtime::Runtime;
@@ -23,8 +25,7 @@ fn main() {
     };
     match contender.as_str() {
         "memory" => ours(MemoryStore::new(), count),
-        "filesystem-process" => ours(open(Durability::Process), count),
-        "filesystem-atomic" => ours(open(Durability::Atomic), count),
+        "filesystem-relaxed" => ours(open(Durability::Relaxed), count),
         "filesystem-durable" => ours(open(Durability::Durable), count),
         "tower-memory" => towers(count),
         other => panic!("no such contender: {other}"),
@@ -46,23 +47,25 @@ fn told(start: Instant, count: usize) -> Value {
     json!({ "seconds": start.elapsed().as_secs_f64(), "count": count })
 }
 
-/// A load is a `get`, which decodes all fields; a save is one of a loaded session whose counter was
+/// A load is an `open`, which decodes all fields; a save is one of a loaded session whose counter was
 /// changed, which reads the record again under the lock and merges.
 fn ours(store: impl SessionStore, count: usize) {
     let runtime = runtime();
-    let manager = SessionManager::builder(store).build();
-    let ids: Vec<String> = runtime.block_on(async {
-        let mut ids = Vec::new();
+    let manager = SessionManager::new(store);
+    let cookies: Vec<String> = runtime.block_on(async {
+        let mut cookies = Vec::new();
         for _ in 0..count {
-            let mut session: Session<Visit> = manager.create().expect("an id");
+            let mut session: Session<Visit> = manager.create();
             fill(&mut session);
-            session.save().await.expect("saved");
-            ids.push(session.id().as_str().to_owned());
+            match manager.save(&mut session).await.expect("saved") {
+                CookieChange::Set { token, .. } => cookies.push(token.expose()),
+                change => panic!("a new session sets its cookie: {change:?}"),
+            }
         }
-        ids
+        cookies
     });
     let load = async |place: usize| -> Session<Visit> {
-        let session = manager.get(Some(&ids[place])).await;
+        let session = manager.open(Some(&cookies[place])).await;
         session.expect("opened")
     };
     serve(|words| {

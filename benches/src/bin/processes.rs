@@ -32,13 +32,12 @@ fn main() {
 /// a session, changes it and saves it, again and again.
 fn save(path: &Path, count: usize, durability: &str) {
     let durability = match durability {
-        "process" => Durability::Process,
-        "atomic" => Durability::Atomic,
+        "relaxed" => Durability::Relaxed,
         "durable" => Durability::Durable,
         other => panic!("no such durability: {other}"),
     };
     let store = FilesystemStore::builder(path).durability(durability);
-    let manager = SessionManager::builder(store.open().expect("a store")).build();
+    let manager = SessionManager::new(store.open().expect("a store"));
     let population = Arc::new(Population::new(count));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -57,7 +56,7 @@ fn save(path: &Path, count: usize, durability: &str) {
                         let mut saves = 0_u64;
                         while start.elapsed() < time {
                             let cookie = population.cookie(random.below(population.count));
-                            let session = manager.get(Some(&cookie)).await;
+                            let session = manager.open(Some(&cookie)).await;
                             let mut session: Session<Visit> = session.expect("opened");
                             assert_eq!(session.cart.len(), 5, "the cart is there");
                             *session.views_mut() += 1;
@@ -79,15 +78,14 @@ fn save(path: &Path, count: usize, durability: &str) {
 }
 
 /// `WHAT THREADS MILLISECONDS`: so many threads that do nothing but what a save cannot do without.
-/// `rewrite`: `pwrite` and `fdatasync` of a file of the thread's own; `atomic`: a new file, its bytes,
-/// `fdatasync`, `rename`; `durable`: an `fsync` of the folder after that; `process`: neither sync.
+/// `rewrite`: `pwrite` and `fdatasync` of a file of the thread's own; `durable`: a new file, its bytes,
+/// `fdatasync`, `rename`, and an `fsync` of the folder; `relaxed`: the same without the syncs.
 fn bare(path: &Path) {
     serve(|words| {
         let (threads, time) = ordered(&words[1..]);
         let once: fn(&Path, &File, usize) = match words[0] {
             "rewrite" => rewrite,
-            "process" => |path, _, thread| replace(path, thread, false),
-            "atomic" => |path, _, thread| replace(path, thread, true),
+            "relaxed" => |path, _, thread| replace(path, thread, false),
             "durable" => |path, folder, thread| {
                 replace(path, thread, true);
                 folder.sync_all().expect("synced");

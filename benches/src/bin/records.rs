@@ -6,8 +6,8 @@
 use std::hint::black_box;
 
 use serde::{Deserialize, Serialize};
-use session::{Record, SessionId, StoreKey};
-use session_benches::visit::{self, Line};
+use session::{Record, SessionToken};
+use session_benches::visit::{self, Line, Records};
 use session_benches::{Contender, compare};
 
 /// The fields of a visit, as whoever has no session library would store them.
@@ -20,9 +20,9 @@ struct Plain {
 }
 
 fn main() {
-    let id = SessionId::generate().expect("an id");
-    let key = StoreKey::new("id", &id);
-    let record = visit::record();
+    let token = SessionToken::generate().expect("a token");
+    let key = token.key();
+    let record = Records::new().record(&token);
     let bytes = record.encode(&key);
     let (user, cart, csrf, views) = visit::decode(&record);
     let plain = Plain {
@@ -48,8 +48,8 @@ fn main() {
         Contender::new("decode_all_fields", || {
             black_box(visit::decode(black_box(&record)));
         }),
-        Contender::new("store_key", || {
-            black_box(StoreKey::new("id", black_box(&id)));
+        Contender::new("generate", || {
+            black_box(SessionToken::generate().expect("a token"));
         }),
     ];
     let arguments: Vec<String> = std::env::args().skip(1).collect();

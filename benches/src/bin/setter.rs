@@ -21,8 +21,8 @@ fn set_in_a_struct(visit: &mut Visit, views: u64) {
 }
 
 fn main() {
-    let sessions = SessionManager::builder(MemoryStore::new()).build();
-    let mut session: Session<Visit> = sessions.create().expect("an id");
+    let sessions = SessionManager::new(MemoryStore::new());
+    let mut session: Session<Visit> = sessions.create();
     set_through_a_session(&mut session, 7);
     let mut visit = Visit::default();
     set_in_a_struct(&mut visit, 7);

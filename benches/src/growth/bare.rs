@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{
     Advice, CWD, Dir, FlockOperation, Mode, OFlags, fadvise, flock, openat, renameat,
 };
-use session::StoreKey;
+use session::SessionKey;
 
 /// A folder that is open.
 #[derive(Debug)]
@@ -105,6 +105,6 @@ impl AsRef<OwnedFd> for Folder {
 }
 
 /// The name of a session's file.
-pub(super) fn file_name(key: &StoreKey) -> String {
-    format!("{}.session", key.as_str())
+pub(super) fn file_name(key: &SessionKey) -> String {
+    format!("{key}.session")
 }

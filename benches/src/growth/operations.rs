@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 use session::{
-    Durability, FilesystemStore, Record, Session, SessionManager, SessionStore as _, StoreKey,
-    Swapped, Timestamp, days,
+    Durability, FilesystemStore, Record, Session, SessionManager, SessionStore as _, Timestamp,
+    UpdateOutcome, days,
 };
 use tokio::runtime::Runtime;
 
@@ -24,7 +24,8 @@ struct Bench {
     folder: Folder,
     lock: OwnedFd,
     runtime: Runtime,
-    manager: SessionManager<FilesystemStore>,
+    store: FilesystemStore,
+    manager: SessionManager,
     random: Random,
 }
 
@@ -123,14 +124,15 @@ pub fn cold(population: &Population, path: &Path, loads: usize, forgotten: bool)
 impl Bench {
     fn new(population: &Population, path: &Path) -> Self {
         let store = FilesystemStore::builder(path)
-            .durability(Durability::Process)
+            .durability(Durability::Relaxed)
             .open()
             .expect("a store");
         // What is saved must not end before the sweep that is to find one session in a hundred.
-        let manager = SessionManager::builder(store)
+        let manager = SessionManager::builder(store.clone())
             .idle_timeout(days(200 * 365))
             .absolute_timeout(days(200 * 365))
-            .build();
+            .build()
+            .expect("good settings");
         let folder = Folder::open(path);
         Bench {
             population: population.clone(),
@@ -139,6 +141,7 @@ impl Bench {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime"),
+            store,
             manager,
             random: Random::new(population.count as u64),
         }
@@ -206,7 +209,7 @@ impl Bench {
     fn load_at(&self, number: usize) -> Duration {
         let key = self.population.key(number);
         let start = Instant::now();
-        let record = self.runtime.block_on(self.manager.store().load(&key));
+        let record = self.runtime.block_on(self.store.load(&key));
         let time = start.elapsed();
         assert!(record.expect("loaded").is_some(), "nobody deletes");
         time
@@ -234,28 +237,30 @@ impl Bench {
     fn swap(&mut self) -> Duration {
         let number = self.any_late();
         let key = self.population.key(number);
-        let load = self.runtime.block_on(self.manager.store().load(&key));
+        let load = self.runtime.block_on(self.store.load(&key));
         let mut record = load.expect("loaded").expect("nobody deletes");
         let expected = record.revision;
         record.revision = expected.next();
         let start = Instant::now();
-        let swap = self.manager.store().update(&key, &record, expected);
+        let swap = self.store.update(&key, &record, expected);
         let swapped = self.runtime.block_on(swap).expect("updated");
         let time = start.elapsed();
-        assert_eq!(swapped, Swapped::Done, "nobody else writes");
+        assert_eq!(swapped, UpdateOutcome::Updated, "nobody else writes");
         time
     }
 
     fn touch(&mut self) -> Duration {
         let number = self.any_late();
-        let key: StoreKey = self.population.key(number);
+        let key = self.population.key(number);
+        let load = self.runtime.block_on(self.store.load(&key));
+        let revision = load.expect("loaded").expect("nobody deletes").revision;
         let now = Timestamp::from(SystemTime::now());
         let start = Instant::now();
         let expires = Population::late_expiry();
-        let touch = self.manager.store().touch(&key, now, expires);
-        let is_there = self.runtime.block_on(touch).expect("touched");
+        let touch = self.store.touch(&key, now, expires, revision);
+        let touched = self.runtime.block_on(touch).expect("touched");
         let time = start.elapsed();
-        assert!(is_there, "nobody deletes");
+        assert_eq!(touched, UpdateOutcome::Updated, "nobody else writes");
         time
     }
 
@@ -263,7 +268,7 @@ impl Bench {
         let number = self.any();
         let owner = self.population.owner(number);
         let start = Instant::now();
-        let found = self.runtime.block_on(self.manager.find(&owner));
+        let found = self.runtime.block_on(self.manager.sessions_of(&owner));
         let time = start.elapsed();
         let expected = self.population.sessions_of_owner(number);
         assert_eq!(found.expect("found").len(), expected, "all of them");
@@ -272,7 +277,7 @@ impl Bench {
 
     fn session(&self, number: usize) -> Session<Visit> {
         let cookie = self.population.cookie(number);
-        let session = self.runtime.block_on(self.manager.get(Some(&cookie)));
+        let session = self.runtime.block_on(self.manager.open(Some(&cookie)));
         session.expect("opened")
     }
 }

@@ -1,5 +1,5 @@
 //! A folder of very many sessions, made fast: the files are written side by side with the layout that
-//! ARCHITECTURE.md describes, as the store itself would wait for the disk for every session that has an
+//! docs/operating.md describes, as the store itself would wait for the disk for every session that has an
 //! owner. That it is the right layout, the measurements show: the store finds all of them.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -7,10 +7,12 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use session::{CookieSettings, FilesystemStore, Record, SessionId, StoreKey, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use session::{FilesystemStore, Record, SessionKey, SessionToken, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use crate::visit;
+use crate::visit::Records;
 
 /// How many sessions an owner has.
 const SESSIONS_PER_OWNER: usize = 10;
@@ -34,36 +36,32 @@ const THREADS: usize = 4;
 pub struct Population {
     /// How many there are.
     pub count: usize,
-    cookie_name: String,
-    record: Record,
 }
 
 impl Population {
     /// So many sessions.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        Population {
-            count,
-            cookie_name: CookieSettings::default().name().to_owned(),
-            record: visit::record(),
-        }
+        Population { count }
     }
 
-    /// What the client of a session holds: its number, spelled like an id.
+    /// What the client of a session holds.
     #[must_use]
     pub fn cookie(&self, number: usize) -> String {
-        format!("{number:042}A")
+        self.token(number).expose()
     }
 
     /// What the store knows a session by.
-    ///
-    /// # Panics
-    ///
-    /// Never: the cookies are well formed.
     #[must_use]
-    pub fn key(&self, number: usize) -> StoreKey {
-        let id = SessionId::parse(&self.cookie(number)).expect("well formed");
-        StoreKey::new(&self.cookie_name, &id)
+    pub fn key(&self, number: usize) -> SessionKey {
+        self.token(number).key()
+    }
+
+    /// The key is the beginning of a hash of the number, so that neighbours in number are none in the
+    /// folder. The secret is the rest of it.
+    fn token(&self, number: usize) -> SessionToken {
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(number.to_be_bytes()));
+        SessionToken::parse(&hash).expect("32 bytes are a token")
     }
 
     /// Whose it is.
@@ -103,8 +101,8 @@ impl Population {
         Timestamp::from_millis(LATE_EXPIRY)
     }
 
-    fn record(&self, number: usize) -> Record {
-        let mut record = self.record.clone();
+    fn record(&self, records: &Records, number: usize) -> Record {
+        let mut record = records.record(&self.token(number));
         record.owner = Some(self.owner(number));
         record.expires = Timestamp::from_millis(if self.is_early(number) {
             EARLY_EXPIRY
@@ -136,16 +134,17 @@ pub fn populate(population: &Population, folder: &Path, only_early: bool) {
         for thread in 0..THREADS {
             let numbers = (thread * share).min(places)..((thread + 1) * share).min(places);
             scope.spawn(move || {
+                let records = Records::new();
                 for number in numbers {
-                    write(population, folder, number * step);
+                    write(population, &records, folder, number * step);
                 }
             });
         }
     });
 }
 
-/// As the store does it, but for the syncs: the hint, a temporary file, its bytes, its name.
-fn write(population: &Population, folder: &Path, number: usize) {
+/// As the store does it, but for the syncs: the index entry, a temporary file, its bytes, its name.
+fn write(population: &Population, records: &Records, folder: &Path, number: usize) {
     let key = population.key(number);
     let owner = folder
         .join("owners")
@@ -155,10 +154,10 @@ fn write(population: &Population, folder: &Path, number: usize) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => panic!("no folder for an owner: {error}"),
     }
-    create(&owner.join(key.as_str()));
-    let name = format!("{}.session", key.as_str());
+    create(&owner.join(key.to_string()));
+    let name = format!("{key}.session");
     let temporary = folder.join(format!(".{name}.{number:016x}.tmp"));
-    let bytes = population.record(number).encode(&key);
+    let bytes = population.record(records, number).encode(&key);
     create(&temporary).write_all(&bytes).expect("written");
     std::fs::rename(temporary, folder.join(name)).expect("renamed");
 }

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use serde_json::{Value, json};
-use session::{FilesystemStore, SessionStore as _, Timestamp};
+use session::{FilesystemStore, SessionManager, SessionStore as _, Timestamp};
 use tokio::runtime::Runtime;
 
 use super::{Folder, Population};
+
+/// How many records a manager has removed in one store call.
+const BATCH: usize = 1000;
 
 /// Lists all sessions.
 ///
@@ -22,7 +25,7 @@ pub fn list(path: &Path) -> Value {
     let (runtime, store) = open(path);
     let start = Instant::now();
     let count = runtime.block_on(async {
-        let mut sessions = store.list();
+        let mut sessions = SessionManager::new(store).list();
         let mut count = 0_u64;
         while let Some(session) = sessions.next().await {
             black_box(session.expect("listed").size);
@@ -48,7 +51,16 @@ pub fn sweep(path: &Path, later: bool) -> Value {
         Timestamp::from(SystemTime::now())
     };
     let start = Instant::now();
-    let removed = runtime.block_on(store.remove_expired(now)).expect("swept");
+    let removed = runtime.block_on(async {
+        let mut removed = 0;
+        loop {
+            let taken = store.take_expired(now, BATCH).await.expect("swept").len();
+            removed += taken as u64;
+            if taken < BATCH {
+                return removed;
+            }
+        }
+    });
     told(removed, start.elapsed())
 }
 

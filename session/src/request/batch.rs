@@ -22,7 +22,6 @@ pub(crate) struct Batch {
 }
 
 /// An entry of the record that is set, removed (`Some(None)`) or left alone.
-#[expect(clippy::option_option, reason = "removed is not left alone")]
 pub(crate) type Setting<T> = Option<Option<T>>;
 
 impl Batch {

@@ -24,6 +24,13 @@ pub struct Finish {
 }
 
 struct SetCookie {
+    #[cfg_attr(
+        not(any(feature = "actix-web", feature = "axum")),
+        expect(
+            dead_code,
+            reason = "the adapters compare it with what the handler has set"
+        )
+    )]
     name: String,
     header: String,
 }
@@ -99,11 +106,12 @@ impl Finish {
     }
 
     /// Gives a response the [`headers`](Self::headers).
+    #[cfg(any(feature = "actix-web", feature = "axum"))]
     pub(crate) fn apply(&self, response: &mut impl ResponseHeaders) {
         for (name, value) in self.headers() {
             match name {
                 "vary" => {
-                    let is_said = response.values("vary").any(|value| names_cookie(value));
+                    let is_said = response.values("vary").any(names_cookie);
                     if !is_said {
                         response.append(name, value);
                     }
@@ -126,6 +134,7 @@ impl Finish {
     }
 }
 
+#[cfg(any(feature = "actix-web", feature = "axum"))]
 fn names_cookie(value: &[u8]) -> bool {
     value
         .split(|byte| *byte == b',')
@@ -133,6 +142,7 @@ fn names_cookie(value: &[u8]) -> bool {
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
 
+#[cfg(any(feature = "actix-web", feature = "axum"))]
 fn sets(value: &[u8], cookie_name: &str) -> bool {
     value
         .strip_prefix(cookie_name.as_bytes())
@@ -140,6 +150,7 @@ fn sets(value: &[u8], cookie_name: &str) -> bool {
 }
 
 /// The headers of a response, of whatever framework.
+#[cfg(any(feature = "actix-web", feature = "axum"))]
 pub(crate) trait ResponseHeaders {
     fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]>;
     fn append(&mut self, name: &'static str, value: &str);

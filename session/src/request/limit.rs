@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 /// What has become of a session whose sign-in was taken back.
 pub(super) enum TakenBack {
     /// It is again what it was before the sign-in.
-    Restored(Record),
+    Restored(Box<Record>),
     /// It was removed: nothing is known of it before the sign-in.
     Removed,
     /// Another request had ended it, or changed its privileges again.
@@ -127,9 +127,9 @@ pub(super) async fn take_back(
         None => Decision::Delete,
     });
     Ok(match shared.store.modify(&key, None, &change).await? {
-        ModifyOutcome::Replaced { after, .. } => TakenBack::Restored(after),
+        ModifyOutcome::Replaced { after, .. } => TakenBack::Restored(Box::new(after)),
         ModifyOutcome::Kept(record) if proof_before == Some(record.proof) => {
-            TakenBack::Restored(record)
+            TakenBack::Restored(Box::new(record))
         }
         ModifyOutcome::Deleted(_) => TakenBack::Removed,
         ModifyOutcome::Kept(_) | ModifyOutcome::Missing => TakenBack::Overtaken,

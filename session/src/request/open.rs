@@ -28,7 +28,7 @@ pub(super) async fn open(
         );
     }
     let now = shared.now();
-    let mut live: Option<(&SessionToken, Record)> = None;
+    let mut live: Option<(&SessionToken, Arc<Record>)> = None;
     let mut late = None;
     let mut missing = Vec::new();
     let mut arrival = Arrival::NoCookie;
@@ -78,7 +78,7 @@ pub(super) async fn open(
 }
 
 /// A session that was used in the future is taken to be in use now.
-fn live_state(token: &SessionToken, record: Record, now: Timestamp) -> State {
+fn live_state(token: &SessionToken, record: Arc<Record>, now: Timestamp) -> State {
     let shifted = shifted_to_clock(&record, now);
     let is_shifted = shifted.is_some();
     if is_shifted {
@@ -89,14 +89,14 @@ fn live_state(token: &SessionToken, record: Record, now: Timestamp) -> State {
              be in use now"
         );
     }
-    let record = Arc::new(shifted.unwrap_or(record));
+    let record = shifted.map_or(record, Arc::new);
     let mut state = State::live(token.clone(), record);
     state.open_batch.is_forced = is_shifted;
     state
 }
 
 enum Found {
-    Live(Record),
+    Live(Arc<Record>),
     /// A sign-in of the same client has just replaced the token.
     Late,
     /// The session has expired, or cannot be read.
@@ -139,7 +139,7 @@ async fn look(
     }
     let proof = token.secret.proof(shared.policy.cookie.name(), &key);
     if proof == record.proof {
-        return Ok(Found::Live(record));
+        return Ok(Found::Live(Arc::new(record)));
     }
     let mut replaced = record.replaced.iter();
     let late_for = if mistake!("late for one minute only") {
@@ -149,7 +149,7 @@ async fn look(
     };
     if replaced.any(|(old, since)| *old == proof && now.since(*since) <= late_for) {
         if mistake!("a late request reads the session") {
-            return Ok(Found::Live(record));
+            return Ok(Found::Live(Arc::new(record)));
         }
         tracing::info!(
             event = "late_request",

@@ -13,6 +13,7 @@ use crate::record::{Fields, Record};
 use crate::{EncodeError, SessionKey, SessionToken, Timestamp};
 
 /// The state of an open request.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct State {
     pub(crate) arrival: Arrival,
     pub(crate) session: Known,
@@ -220,9 +221,13 @@ impl State {
     /// Ends the session; what is changed afterwards makes a new one.
     pub(crate) fn destroy(&mut self) {
         self.discard();
+        let ends_nothing = match self.session {
+            Known::Ended(_) => mistake!("destroy after a declined save ends nothing"),
+            Known::Late(_) => mistake!("a late destroy ends nothing"),
+            Known::New | Known::Live(_) => false,
+        };
         match (self.session, &self.creation) {
-            (Known::Ended(_), _) if mistake!("destroy after a declined save ends nothing") => {}
-            (Known::Late(_), _) if mistake!("a late destroy ends nothing") => {}
+            _ if ends_nothing => {}
             (Known::Live(key) | Known::Late(key) | Known::Ended(key), _) => {
                 self.destroyed.push((key, self.record.take()));
             }

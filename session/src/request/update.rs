@@ -42,6 +42,10 @@ pub(crate) struct Sending {
 }
 
 /// What a save comes to, by the record that is stored.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would be one more allocation a save"
+)]
 pub(crate) enum Resolution {
     /// The session has expired.
     Expired,

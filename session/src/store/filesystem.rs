@@ -26,6 +26,7 @@ mod options;
 mod quarantine;
 mod read;
 mod recycle;
+mod renamed;
 mod replace;
 mod sweep;
 mod tasks;
@@ -40,6 +41,8 @@ use std::sync::Arc;
 pub use error::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
 
+use self::backup::Backup;
+use self::call::has_abandoned_calls;
 use self::directory::Directory;
 use self::engine::Engine;
 use self::list::Place;
@@ -128,7 +131,7 @@ impl FilesystemStore {
     pub async fn back_up(&self, into: impl AsRef<Path>) -> Result<usize, StoreError> {
         const OPERATION: &str = "back up the sessions";
         let into = into.as_ref().to_owned();
-        let begin = move |engine: &Engine<Directory>| engine.begin_backup(&into);
+        let begin = move |_: &Engine<Directory>| Backup::begin(&into);
         let mut backup = tasks::blocking(&self.0, OPERATION, begin).await?;
         loop {
             let piece = move |engine: &Engine<Directory>| {
@@ -179,7 +182,7 @@ impl fmt::Debug for FilesystemStore {
 impl SessionStore for FilesystemStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         // A call that was abandoned half-way is carried out first.
-        if !self.0.locks.has_abandoned_calls(key) {
+        if !has_abandoned_calls(key) {
             // Most are in memory: a trip to another thread would take several times as long as reading them.
             if let Some(Ok(found)) = self.0.load_cached(key) {
                 return Ok(found);

@@ -41,14 +41,11 @@ fn main() -> std::io::Result<()> {
     match options.kind.as_str() {
         "bare-actix" => on_actix(bare::serve_actix(options.port)),
         "session-unused" => on_actix(ours::serve_unused(options.port, &folder)),
-        "session-files-process" => on_actix(ours::serve_files(
+        "session-files-relaxed" => on_actix(ours::serve_files(
             options.port,
             &folder,
-            Durability::Process,
+            Durability::Relaxed,
         )),
-        "session-files-atomic" => {
-            on_actix(ours::serve_files(options.port, &folder, Durability::Atomic))
-        }
         "session-files-durable" => on_actix(ours::serve_files(
             options.port,
             &folder,

@@ -53,7 +53,10 @@ async fn serve(
         .insecure_for_local_development()
         .build()
         .map_err(io::Error::other)?;
-    let sessions = SessionManager::builder(store).cookie(cookie).build();
+    let sessions = SessionManager::builder(store)
+        .cookie(cookie)
+        .build()
+        .map_err(io::Error::other)?;
     HttpServer::new(move || {
         App::new()
             .wrap(SessionMiddleware::new(sessions.clone()))

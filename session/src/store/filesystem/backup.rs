@@ -15,58 +15,55 @@ use rustix::io::Errno;
 use super::directory::Directory;
 use super::engine::Engine;
 use super::error::store_error;
-use super::fs::FileSystem;
-use super::list::PAGE;
-use super::names::Named;
+use super::list::{PAGE, Place};
 use crate::store::StoreError;
 
 const OPERATION: &str = "back up the sessions";
 
 /// A backup that is being made.
 pub(super) struct Backup {
-    names: <Directory as FileSystem>::Names,
     into: OwnedFd,
+    /// Where the listing of the sessions continues.
+    next: Option<Place>,
     pub(super) sessions: usize,
 }
 
-impl Engine<Directory> {
+impl Backup {
     /// Begins a backup in the folder `into`, which must not be there yet.
-    pub(super) fn begin_backup(&self, into: &Path) -> Result<Backup, StoreError> {
+    pub(super) fn begin(into: &Path) -> Result<Backup, StoreError> {
         let begin = || -> io::Result<Backup> {
             std::fs::DirBuilder::new().mode(0o700).create(into)?;
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let into = rustix::fs::open(into, flags, Mode::empty())?;
             Ok(Backup {
-                names: self.fs.names()?,
-                into,
+                into: rustix::fs::open(into, flags, Mode::empty())?,
+                next: None,
                 sessions: 0,
             })
         };
         begin().map_err(|error| store_error(OPERATION, error))
     }
+}
 
+impl Engine<Directory> {
     /// Links the next files; says whether there are more.
     pub(super) fn back_up_piece(&self, backup: &mut Backup) -> Result<bool, StoreError> {
-        let failed = |error| store_error(OPERATION, error);
-        for _ in 0..PAGE {
-            let Some(name) = backup.names.next() else {
-                rustix::fs::fsync(&backup.into).map_err(|error| failed(error.into()))?;
-                return Ok(false);
-            };
-            let name = name.map_err(failed)?;
-            let Named::Record(key) = self.names.named(&name) else {
-                continue;
-            };
+        let failed = |error: Errno| store_error(OPERATION, error.into());
+        let (keys, next) = self.record_keys(backup.next.take(), PAGE, OPERATION)?;
+        for key in keys {
             // A save finds out whether its file has another name while it holds the lock.
             let _guard = self.lock(&key, OPERATION)?;
-            let (from, to) = (&self.fs.folder, &backup.into);
+            let (from, to, name) = (&self.fs.folder, &backup.into, self.names.record(&key));
             match rustix::fs::linkat(from, &*name, to, &*name, AtFlags::empty()) {
                 Ok(()) => backup.sessions += 1,
-                // It has ended; or it was saved and is met again.
-                Err(Errno::NOENT | Errno::EXIST) => {}
-                Err(error) => return Err(failed(error.into())),
+                // It has ended.
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(failed(error)),
             }
         }
-        Ok(true)
+        if next.is_none() {
+            rustix::fs::fsync(&backup.into).map_err(failed)?;
+        }
+        backup.next = next;
+        Ok(backup.next.is_some())
     }
 }

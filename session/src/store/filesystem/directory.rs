@@ -12,6 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::fs::{Content, FileSystem};
 use super::index_folder::{self, SAFE_OPEN};
+use super::kind::FsKind;
 use super::names::OwnerName;
 use crate::record::MAX_ENCODED_LENGTH;
 use crate::{SessionKey, Timestamp};
@@ -20,8 +21,7 @@ pub(super) struct Directory {
     pub(super) folder: OwnedFd,
     pub(super) user: u32,
     pub(super) mode: Mode,
-    /// On a file system of this machine: opening a file whose name is in memory waits for nothing.
-    pub(super) is_local: bool,
+    pub(super) kind: FsKind,
     /// What the process's umask makes of `mode`, once a file has been made.
     masked_mode: OnceLock<RawMode>,
 }
@@ -33,12 +33,12 @@ const NO_ATIME: OFlags = OFlags::NOATIME;
 const NO_ATIME: OFlags = OFlags::empty();
 
 impl Directory {
-    pub(super) fn new(folder: OwnedFd, user: u32, mode: Mode, is_local: bool) -> Self {
+    pub(super) fn new(folder: OwnedFd, user: u32, mode: Mode, kind: FsKind) -> Self {
         Directory {
             folder,
             user,
             mode,
-            is_local,
+            kind,
             masked_mode: OnceLock::new(),
         }
     }
@@ -133,7 +133,8 @@ impl FileSystem for Directory {
         use rustix::fs::{ResolveFlags, openat2};
         use rustix::io::{ReadWriteFlags, preadv2};
 
-        if !self.is_local {
+        // Elsewhere, to open a file whose name is in memory may wait for another machine or program.
+        if !self.kind.is_local() {
             return None;
         }
         let flags = OFlags::RDONLY | NO_ATIME | SAFE_OPEN;
@@ -260,6 +261,10 @@ impl FileSystem for Directory {
 
     fn sync_folder(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.folder)?)
+    }
+
+    fn keeps_places(&self) -> bool {
+        self.kind == FsKind::LocalInPlace
     }
 
     fn names(&self) -> io::Result<Names> {

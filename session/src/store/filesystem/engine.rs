@@ -14,6 +14,7 @@ use super::fs::FileSystem;
 use super::lock::{LockGuard, LockTable};
 use super::names::{FileNames, OwnerName};
 use super::options::{Durability, Options};
+use super::renamed::Renamed;
 use crate::store::StoreError;
 use crate::{SessionKey, Timestamp};
 
@@ -23,6 +24,7 @@ pub(super) struct Engine<F: FileSystem> {
     pub(super) names: FileNames,
     pub(super) options: Options,
     pub(super) count: SessionCount,
+    pub(super) renamed: Renamed,
     /// Where the sweep continues.
     pub(super) walk: Mutex<Option<Walk<F::Names>>>,
     /// No record that the sweep has passed, or that this process has written since the sweep began,
@@ -63,6 +65,7 @@ impl<F: FileSystem> Engine<F> {
             names,
             options,
             count: SessionCount::default(),
+            renamed: Renamed::default(),
             walk: Mutex::new(None),
             earliest_expiry: AtomicU64::new(u64::MAX),
         }

@@ -61,6 +61,9 @@ pub(super) trait FileSystem: Send + Sync + 'static {
     /// Waits until the names in the folder are on the disk.
     fn sync_folder(&self) -> io::Result<()>;
 
+    /// Whether a name keeps its place among the names in the folder when its file is replaced.
+    fn keeps_places(&self) -> bool;
+
     /// The names in the folder.
     fn names(&self) -> io::Result<Self::Names>;
 

@@ -5,14 +5,19 @@
 pub(super) enum FsKind {
     /// On a disk or in the memory of this machine.
     Local,
+    /// The same, and a name keeps its place in its folder when its file is replaced.
+    LocalInPlace,
     /// Its files are on another machine, or another program makes them.
     Network,
     Unknown,
 }
 
-const LOCAL: [u32; 7] = [
+const LOCAL_IN_PLACE: [u32; 2] = [
     0xef53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
+];
+
+const LOCAL: [u32; 5] = [
     0x9123_683e, // Btrfs
     0x0102_1994, // tmpfs
     0xf2f5_2010, // F2FS
@@ -44,13 +49,19 @@ impl FsKind {
         let Ok(number) = u32::try_from(number.into() & 0xffff_ffff) else {
             return FsKind::Unknown;
         };
-        if LOCAL.contains(&number) {
+        if LOCAL_IN_PLACE.contains(&number) {
+            FsKind::LocalInPlace
+        } else if LOCAL.contains(&number) {
             FsKind::Local
         } else if NETWORK.contains(&number) {
             FsKind::Network
         } else {
             FsKind::Unknown
         }
+    }
+
+    pub(super) fn is_local(self) -> bool {
+        matches!(self, FsKind::Local | FsKind::LocalInPlace)
     }
 }
 
@@ -65,7 +76,7 @@ mod tests {
             assert_eq!(FsKind::of(network), FsKind::Network, "{network:x}");
         }
         for local in [0xef53_i64, 0x9123_683e, 0x0102_1994] {
-            assert_eq!(FsKind::of(local), FsKind::Local, "{local:x}");
+            assert!(FsKind::of(local).is_local(), "{local:x}");
         }
         assert_eq!(FsKind::of(0x1234), FsKind::Unknown);
     }

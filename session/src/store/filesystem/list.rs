@@ -1,7 +1,7 @@
 //! Listings by pages, in the order of the keys.
 //!
-//! A folder gives its names in no useful order, and a record that is saved meanwhile may appear in it twice
-//! or move. So a listing reads all names, keeps the first many keys in their order, and serves pages of
+//! A folder gives its names in no useful order, and a name whose file is replaced meanwhile may appear twice,
+//! or be missed. So a listing reads all names, keeps the first many keys in their order, and serves pages of
 //! those before it reads the names again for the next many. A session that is there the whole time is then
 //! on exactly one page, and a cursor holds nothing open.
 
@@ -36,14 +36,8 @@ impl<F: FileSystem> Engine<F> {
     /// The sessions after a place.
     pub(super) fn page(&self, place: Option<Place>, at_most: usize) -> Result<Page, StoreError> {
         const OPERATION: &str = "list";
-        let (keys, next) = next_keys(place, at_most, OPERATION, || {
-            let key = |name: &[u8]| match self.names.named(name) {
-                Named::Record(key) => Some(key),
-                _ => None,
-            };
-            Ok((self.fs.names()?, key))
-        })?;
-        let mut page = Page::new(Vec::new(), next);
+        let (keys, next) = self.record_keys(place, at_most, OPERATION)?;
+        let mut page = Page::new(Vec::new(), next.map(Cursor::new));
         for key in keys {
             match self.peek(&key, OPERATION, metadata) {
                 Ok(Some((record, size))) => {
@@ -65,10 +59,14 @@ impl<F: FileSystem> Engine<F> {
     ) -> Result<Page, StoreError> {
         const OPERATION: &str = "list the sessions of an owner";
         let owner = OwnerName::new(owner);
-        let (keys, next) = next_keys(place, at_most, OPERATION, || {
-            Ok((self.fs.index_entries(&owner)?, index_key))
+        let (keys, next) = next_keys(place, at_most, OPERATION, |last| {
+            let mut block = Block::new(last);
+            for name in self.fs.index_entries(&owner)? {
+                block.extend(index_key(&name?));
+            }
+            Ok(block)
         })?;
-        let mut page = Page::new(Vec::new(), next);
+        let mut page = Page::new(Vec::new(), next.map(Cursor::new));
         let mut stale = Vec::new();
         for key in keys {
             match self.indexed(&owner, &key, OPERATION) {
@@ -90,6 +88,41 @@ impl<F: FileSystem> Engine<F> {
         Ok(page)
     }
 
+    /// The keys of the next records, and where to continue.
+    pub(super) fn record_keys(
+        &self,
+        place: Option<Place>,
+        at_most: usize,
+        operation: &'static str,
+    ) -> Result<(Vec<SessionKey>, Option<Place>), StoreError> {
+        let key = |name: &[u8]| match self.names.named(name) {
+            Named::Record(key) => Some(key),
+            _ => None,
+        };
+        next_keys(place, at_most, operation, |last| {
+            let reading = self.renamed.reading();
+            let mut block = Block::new(last);
+            for name in self.all_names() {
+                block.extend(key(&name?));
+            }
+            block.extend(reading.renamed());
+            Ok(block)
+        })
+    }
+
+    /// The names in the folder. Where a name can move while it is read past, it is read twice: a save of
+    /// another process would have to meet both.
+    fn all_names(&self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+        let passes = if self.fs.keeps_places() { 1 } else { 2 };
+        (0..passes).flat_map(|_| {
+            let (names, error) = match self.fs.names() {
+                Ok(names) => (Some(names), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            names.into_iter().flatten().chain(error)
+        })
+    }
+
     /// How many sessions there are.
     pub(super) fn count_sessions(&self) -> Result<usize, StoreError> {
         let failed = |error| store_error("count the sessions", error);
@@ -102,85 +135,93 @@ impl<F: FileSystem> Engine<F> {
     }
 }
 
-/// The keys of a page and where the next one begins. `names` gives names and what key a name is of.
-fn next_keys<N, K>(
+/// The keys of a page and where to continue. `read` reads the first keys after one.
+fn next_keys(
     place: Option<Place>,
     at_most: usize,
     operation: &'static str,
-    names: impl FnOnce() -> io::Result<(N, K)>,
-) -> Result<(Vec<SessionKey>, Option<Cursor>), StoreError>
-where
-    N: Iterator<Item = io::Result<Vec<u8>>>,
-    K: Fn(&[u8]) -> Option<SessionKey>,
-{
-    let failed = |error| store_error(operation, error);
+    read: impl FnOnce(Option<SessionKey>) -> io::Result<Block>,
+) -> Result<(Vec<SessionKey>, Option<Place>), StoreError> {
     let mut place = match place {
         Some(place) if place.at < place.keys.len() => place,
         place => {
             let last = place.and_then(|place| place.keys.last().copied());
-            let (names, key) = names().map_err(failed)?;
-            first_keys(names, key, last, BLOCK).map_err(failed)?
+            let block = read(last).map_err(|error| store_error(operation, error))?;
+            block.place()
         }
     };
     let end = place.keys.len().min(place.at + at_most.clamp(1, PAGE));
     let keys = place.keys[place.at..end].to_vec();
     place.at = end;
     let is_end = place.is_last && end == place.keys.len();
-    Ok((keys, (!is_end).then(|| Cursor::new(place))))
+    Ok((keys, (!is_end).then_some(place)))
 }
 
-/// The first `limit` keys after `last`.
-fn first_keys(
-    names: impl Iterator<Item = io::Result<Vec<u8>>>,
-    key: impl Fn(&[u8]) -> Option<SessionKey>,
+/// The first keys after `last`, of those that are added in any order.
+struct Block {
     last: Option<SessionKey>,
     limit: usize,
-) -> io::Result<Place> {
-    let mut keys = BTreeSet::new();
-    let mut is_last = true;
-    for name in names {
-        let Some(key) = key(&name?) else {
-            continue;
-        };
-        if last.is_some_and(|last| key <= last) {
-            continue;
-        }
-        if keys.len() == limit {
-            is_last = false;
-            if keys.last().is_some_and(|last| key >= *last) {
-                continue;
-            }
-        }
-        keys.insert(key);
-        if keys.len() > limit {
-            keys.pop_last();
+    keys: BTreeSet<SessionKey>,
+    is_last: bool,
+}
+
+impl Block {
+    fn new(last: Option<SessionKey>) -> Self {
+        Block {
+            last,
+            limit: BLOCK,
+            keys: BTreeSet::new(),
+            is_last: true,
         }
     }
-    Ok(Place {
-        keys: keys.into_iter().collect(),
-        at: 0,
-        is_last,
-    })
+
+    fn extend(&mut self, keys: impl IntoIterator<Item = SessionKey>) {
+        for key in keys {
+            if self.last.is_some_and(|last| key <= last) {
+                continue;
+            }
+            let is_full = self.keys.len() == self.limit;
+            if is_full && self.keys.last().is_some_and(|last| key > *last) {
+                self.is_last = false;
+                continue;
+            }
+            self.keys.insert(key);
+            if self.keys.len() > self.limit {
+                self.is_last = false;
+                self.keys.pop_last();
+            }
+        }
+    }
+
+    fn place(self) -> Place {
+        Place {
+            keys: self.keys.into_iter().collect(),
+            at: 0,
+            is_last: self.is_last,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Blocks smaller than the folder, names in any order and twice.
+    /// Blocks smaller than the folder, keys in any order and twice.
     #[test]
     fn blocks_of_keys_follow_each_other() {
         let key = |byte: u8| SessionKey::from_bytes([byte; 16]);
-        let names = || {
+        let keys = || {
             let numbers = (0..100u16).map(|number| u8::try_from(number * 37 % 100).unwrap());
-            let names = numbers.clone().chain(numbers);
-            names.map(|number| Ok(key(number).to_string().into_bytes()))
+            numbers.clone().chain(numbers).map(key)
         };
         for limit in [1, 7, 50, 100, 1000] {
             let mut seen = Vec::new();
             loop {
                 let last = seen.last().copied();
-                let block = first_keys(names(), index_key, last, limit).unwrap();
+                let mut block = Block::new(last);
+                block.limit = limit;
+                block.extend(keys());
+                let block = block.place();
                 assert!(block.keys.len() <= limit);
                 seen.extend_from_slice(&block.keys);
                 if block.is_last {

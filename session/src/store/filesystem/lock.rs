@@ -8,7 +8,6 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -44,8 +43,6 @@ pub(super) struct LockTable {
 
 struct Stripe {
     held: Arc<tokio::sync::Mutex<Held>>,
-    /// How many calls are being carried out for which no caller waits any more.
-    abandoned: Arc<AtomicUsize>,
 }
 
 /// The state of a stripe, for the operation that has its turn.
@@ -75,7 +72,6 @@ impl LockTable {
                 recyclable: None,
                 is_sync_owed: false,
             })),
-            abandoned: Arc::default(),
         };
         LockTable {
             stripes: files.into_iter().enumerate().map(stripe).collect(),
@@ -124,7 +120,7 @@ impl LockTable {
         let mut pause = QUICK_PAUSE;
         loop {
             if let Some(turn) = self.try_turn(key) {
-                return self.lock_turn(turn, deadline);
+                return self.lock_files(turn, Some(deadline));
             }
             if Instant::now() > deadline {
                 return Err(timed_out());
@@ -152,15 +148,6 @@ impl LockTable {
             let mut held = stripe.held.try_lock().ok()?;
             held.recyclable.take()
         })
-    }
-
-    /// Counts the calls on the stripe of `key` whose callers have dropped the future.
-    pub(super) fn abandoned(&self, key: &SessionKey) -> &Arc<AtomicUsize> {
-        &self.stripe(key).abandoned
-    }
-
-    pub(super) fn has_abandoned_calls(&self, key: &SessionKey) -> bool {
-        self.abandoned(key).load(Ordering::SeqCst) > 0
     }
 
     fn stripe(&self, key: &SessionKey) -> &Stripe {

@@ -72,7 +72,7 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Engine<Directory>,
         files.into_iter().map(Some),
         options.lock_timeout,
     );
-    let fs = Directory::new(folder, user, mode, kind == FsKind::Local);
+    let fs = Directory::new(folder, user, mode, kind);
     let engine = Engine::new(fs, locks, names, options);
     build_index(&engine, &path)?;
     Ok(engine)

@@ -69,6 +69,7 @@ impl<F: FileSystem> Engine<F> {
                 };
             }
         };
+        self.renamed.tell(key);
         self.publish(key, &draft, bytes);
         let synced = self.sync_names(guard, operation);
         if is_exchanged {

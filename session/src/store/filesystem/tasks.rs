@@ -39,7 +39,7 @@ pub(super) async fn locked<F: FileSystem, T: Send + 'static>(
     let runtime = runtime(operation)?;
     let (engine, key) = (Arc::clone(engine), *key);
     let deadline = engine.locks.deadline();
-    let (_caller, running) = call(engine.locks.abandoned(&key));
+    let (_caller, running) = call(&key);
     let run = {
         let engine = Arc::clone(&engine);
         move |turn: Turn, running: Running| {

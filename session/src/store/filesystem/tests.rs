@@ -202,7 +202,10 @@ impl TestFolder {
     }
 
     fn builder(&self) -> FilesystemStoreBuilder {
-        FilesystemStoreBuilder::new(&self.0).durability(Durability::Relaxed)
+        // No test depends on how fast the machine is, unless it says so.
+        FilesystemStoreBuilder::new(&self.0)
+            .durability(Durability::Relaxed)
+            .lock_timeout(seconds(600))
     }
 
     fn operations(&self) -> Operations<super::directory::Directory> {

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) no_exchange: bool,
     /// What the next read of a file gives, as if it was opened a while ago.
     pub(super) outdated: Option<Vec<u8>>,
+    /// The next reading of the names misses this one, as if it had moved.
+    pub(super) missed: Option<String>,
     /// Runs before the next sync of the folder, as another process may do something then.
     pub(super) before_sync: Option<fn(&SimulatedFs)>,
 }
@@ -255,9 +257,15 @@ impl FileSystem for SimulatedFs {
         Ok(())
     }
 
+    fn keeps_places(&self) -> bool {
+        false
+    }
+
     fn names(&self) -> io::Result<Self::Names> {
-        let names = self.step()?.names().into_keys();
-        Ok(listed(names))
+        let mut state = self.step()?;
+        let missed = state.missed.take();
+        let names = state.names().into_keys();
+        Ok(listed(names.filter(|name| missed.as_ref() != Some(name))))
     }
 
     fn status(&self, name: &str) -> io::Result<Option<(u64, Timestamp)>> {

@@ -197,8 +197,8 @@ async fn a_backup_of_a_store_in_use_holds_whole_records() {
 async fn a_backup_waits_for_a_save_of_another_process() {
     let folder = TestFolder::new();
     let timeout = std::time::Duration::from_millis(10);
+    let key = create(&folder.builder().open().unwrap(), 1, None).await;
     let store = folder.builder().lock_timeout(timeout).open().unwrap();
-    let key = create(&store, 1, None).await;
     let other = folder.operations();
     let guard = other.0.lock(&key, "save").unwrap();
     let backup = TestFolder::new();

@@ -217,3 +217,14 @@ fn the_oldest_unreadable_records_are_removed_first() {
     assert_eq!(kept.len(), 2);
     assert_eq!(fs.state().names().len(), 2);
 }
+
+/// On Btrfs and tmpfs, a name that is saved while the folder is read can be missed.
+#[test]
+fn a_name_that_moves_while_the_folder_is_read_is_listed() {
+    let fs = SimulatedFs::default();
+    let store = simulated(&fs, Durability::Relaxed);
+    let expected = fill(&store, 5);
+    fs.state().missed = Some(store.0.names.record(&expected[2]));
+    let page = store.0.page(None, 10).unwrap();
+    assert_eq!(keys(&page), expected);
+}
