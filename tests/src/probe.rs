@@ -393,6 +393,26 @@ async fn held_then(
     gate.pass().await;
     let value = request.match_info().get("value").unwrap_or_default();
     match request.match_info().get("action").unwrap_or_default() {
+        "reload" => {
+            let reloaded = session.reload().await;
+            return Ok(format!("{reloaded:?}\n{}", describe(&session)));
+        }
+        "revoke-others" => {
+            let revoked = sessions.revoke_others(&session).await?;
+            return Ok(revoked.ended.to_string());
+        }
+        action => act(&mut session, action, value).await?,
+    }
+    Ok(describe(&session))
+}
+
+/// Changes the session in a way that its name tells.
+pub(crate) async fn act(
+    session: &mut Session<Visit>,
+    action: &str,
+    value: &str,
+) -> Result<(), SessionError> {
+    match action {
         "set" => session.set_last_page(value.to_owned()),
         "login" => session.set_user(Some(value.to_owned())),
         "no-user" => session.set_user(None),
@@ -405,17 +425,9 @@ async fn held_then(
             session.save().await?;
             session.destroy();
         }
-        "reload" => {
-            let reloaded = session.reload().await;
-            return Ok(format!("{reloaded:?}\n{}", describe(&session)));
-        }
-        "revoke-others" => {
-            let revoked = sessions.revoke_others(&session).await?;
-            return Ok(revoked.ended.to_string());
-        }
         _ => {}
     }
-    Ok(describe(&session))
+    Ok(())
 }
 
 async fn held_read(session: Session<Visit>, gate: web::Data<Gate>) -> String {

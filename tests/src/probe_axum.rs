@@ -20,7 +20,7 @@ use session::{ExtractError, Session, SessionError, Timestamp, seconds};
 use tokio::time::sleep;
 
 use crate::gate::Gate;
-use crate::probe::{Second, Visit, describe, number_mut, set_field, times_of};
+use crate::probe::{Second, Visit, act, describe, number_mut, set_field, times_of};
 
 /// The routes. They expect a session layer around them.
 pub(crate) fn routes(gate: Gate) -> Router {
@@ -30,6 +30,7 @@ pub(crate) fn routes(gate: Gate) -> Router {
         .route("/login/{user}", any(login))
         .route("/login-early/{user}", any(login_early))
         .route("/login-early/{user}/{status}", any(login_early_and_fail))
+        .route("/login-in-steps/{user}", any(login_in_steps))
         .route("/give-up", any(give_up))
         .route("/give-up/login/{user}", any(give_up_login))
         .route("/role/{role}", any(role))
@@ -43,6 +44,8 @@ pub(crate) fn routes(gate: Gate) -> Router {
         .route("/inc/{field}", any(increment))
         .route("/slow", any(slow))
         .route("/held", any(held))
+        .route("/held/{action}", any(held_then))
+        .route("/held/{action}/{value}", any(held_then))
         .route("/held-read", any(held_read))
         .route("/cacheable", any(cacheable))
         .route("/cacheable/{value}", any(cacheable_write))
@@ -62,6 +65,7 @@ pub(crate) fn routes(gate: Gate) -> Router {
         .route("/end-at/{millis}", any(end_at))
         .route("/idle-within/{seconds}", any(idle_within))
         .route("/times", any(times))
+        .route("/arrival", any(arrival))
         .with_state(gate)
 }
 
@@ -103,6 +107,19 @@ async fn login_early_and_fail(
     session.set_user(Some(user));
     session.save().await?;
     Ok(failure(status))
+}
+
+/// Changes what the visitor may do three times, and saves in between.
+async fn login_in_steps(
+    mut session: Session<Visit>,
+    Path(user): Path<String>,
+) -> Result<String, SessionError> {
+    session.set_user(Some(user));
+    session.save().await?;
+    session.set_role(Some(String::from("reader")));
+    session.save().await?;
+    session.set_role(Some(String::from("admin")));
+    Ok(describe(&session))
 }
 
 /// Waits for its save no longer than until the gate is opened.
@@ -194,6 +211,25 @@ async fn held(mut session: Session<Visit>, State(gate): State<Gate>) -> String {
     gate.pass().await;
     session.set_last_page(String::from("held"));
     describe(&session)
+}
+
+/// Does what it is told to when the gate is opened, to the session that it has read before.
+async fn held_then(
+    mut session: Session<Visit>,
+    State(gate): State<Gate>,
+    Path(what): Path<Vec<(String, String)>>,
+) -> Result<String, SessionError> {
+    gate.pass().await;
+    let part = |name: &str| {
+        let part = what.iter().find(|(known, _)| known == name);
+        part.map_or("", |(_, value)| value.as_str())
+    };
+    if part("action") == "reload" {
+        let reloaded = session.reload().await;
+        return Ok(format!("{reloaded:?}\n{}", describe(&session)));
+    }
+    act(&mut session, part("action"), part("value")).await?;
+    Ok(describe(&session))
 }
 
 async fn held_read(session: Session<Visit>, State(gate): State<Gate>) -> String {
@@ -343,6 +379,10 @@ async fn end_at(mut session: Session<Visit>, Path(millis): Path<u64>) -> &'stati
 async fn idle_within(mut session: Session<Visit>, Path(length): Path<u64>) -> &'static str {
     session.idle_within(seconds(length));
     "idles"
+}
+
+async fn arrival(session: Session<Visit>) -> String {
+    format!("{:?}", session.arrival())
 }
 
 async fn times(session: Session<Visit>) -> impl IntoResponse {

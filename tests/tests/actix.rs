@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use actix_web::dev::{Service as _, ServiceRequest};
 use actix_web::middleware::{Next, from_fn};
@@ -10,7 +9,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
 use session::testing::TestClock;
 use session::{
     CookieSettings, MemoryStore, Session, SessionManager, SessionMiddleware, SessionToken, hours,
-    minutes,
+    minutes, seconds,
 };
 use session_tests::client::Client;
 use session_tests::events::Events;
@@ -326,7 +325,7 @@ async fn socket(
 fn connect(address: std::net::SocketAddr, cookie: Option<&str>) -> (TcpStream, Option<String>) {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
+        .set_read_timeout(Some(minutes(1)))
         .expect("a time-out");
     let cookie = cookie.map_or_else(String::new, |value| {
         format!("Cookie: __Host-id={value}\r\n")
@@ -498,4 +497,25 @@ fn the_middleware_goes_around_a_whole_app() {
     assert!(visitor.get("/who").text().contains("\na=1\n"));
     drop(handle.stop(false));
     thread.join().expect("the server ends");
+}
+
+/// A guard tells a late request to try again, as the right cookie is on its way; an unknown one is turned away.
+#[test]
+fn a_guard_tells_a_late_request_to_try_again() {
+    let probe = ProbeServer::start(MemoryStore::new());
+    let mut visitor = probe.client();
+    visitor.get("/set/a/1");
+    let old = visitor.token();
+    assert_eq!(visitor.get("/required").status, 401);
+    visitor.get("/login/alice");
+    assert_eq!(visitor.get("/required").status, 200);
+    let late = probe.holding(&old).get("/required");
+    assert_eq!(late.status, 409);
+    assert_eq!(late.header("retry-after"), Some("0"));
+    assert!(late.header("set-cookie").is_none());
+    assert!(late.varies_by_cookie());
+    probe.clock.advance(seconds(121));
+    let unknown = probe.holding(&old).get("/required");
+    assert_eq!(unknown.status, 401);
+    assert!(unknown.header("retry-after").is_none());
 }

@@ -16,7 +16,7 @@ use session_tests::events::Events;
 use session_tests::faults::{Answer, FaultyStore};
 use session_tests::gate::Gate;
 use session_tests::probe::{self, Visit};
-use session_tests::server::{ProbeServer, Server, block_on};
+use session_tests::server::{Server, block_on};
 
 /// Counts what is dropped.
 struct Dropped(Arc<AtomicU64>);
@@ -162,9 +162,10 @@ fn a_handle_that_is_dropped_during_the_commit_is_reported() {
         done.open_for_ever();
         let seen = visitor.get("/who").text();
         assert!(seen.contains("\na=of the handler\n"), "{seen}");
-        let (told, b) = match is_saving {
-            true => (0, "b=of the task\n"),
-            false => (1, "b=\n"),
+        let (told, b) = if is_saving {
+            (0, "b=of the task\n")
+        } else {
+            (1, "b=\n")
         };
         assert_eq!(events.count("dropped_after_commit"), told);
         assert!(seen.contains(b), "{seen}");

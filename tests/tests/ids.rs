@@ -185,7 +185,7 @@ fn a_stolen_store_lets_nobody_in() {
         let base64 = URL_SAFE_NO_PAD.encode(secret);
         for form in [
             token.as_bytes(),
-            token[22..].as_bytes(),
+            &token.as_bytes()[22..],
             base64.as_bytes(),
             hex.concat().as_bytes(),
             secret,

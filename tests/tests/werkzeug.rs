@@ -253,6 +253,7 @@ fn every_cookie_setting_is_there() {
 async fn every_cookie_can_be_kept_for_a_time() {
     let sessions = SessionManager::builder(MemoryStore::new())
         .persist_for(days(31))
+        .clock(TestClock::default())
         .build()
         .expect("good settings");
     let mut session: Session<Visit> = sessions.create();

@@ -2,12 +2,14 @@
 //!
 //! `probe <folder> [setting …]`: prints its address; ends when its standard input does. Its routes are
 //! there twice, at `/` and at `/sub`; `/found/{owner}` counts the sessions of an owner. `memory` for the folder is the memory store. A cookie setting is `name=…`, `path=…`, `domain=…`,
-//! `strict`, `none`, `partitioned` or `insecure`.
+//! `strict`, `none`, `partitioned` or `insecure`;
+//! `relaxed` is a durability.
 
 use std::io::Read as _;
 
 use session::{
-    CookieSettings, FilesystemStore, MemoryStore, SameSite, SessionManager, SessionMiddleware,
+    CookieSettings, Durability, FilesystemStore, MemoryStore, SameSite, SessionManager,
+    SessionMiddleware,
 };
 use session_tests::events::Events;
 use session_tests::probe;
@@ -22,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("usage: probe <folder>")?;
     let mut cookie = CookieSettings::builder();
+    let mut durability = Durability::default();
     for setting in arguments {
         let (word, value) = setting.split_once('=').unwrap_or((&setting, ""));
         cookie = match word {
@@ -31,13 +34,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "strict" => cookie.same_site(SameSite::Strict),
             "none" => cookie.same_site(SameSite::None),
             "partitioned" => cookie.partitioned(true),
+            "relaxed" => {
+                durability = Durability::Relaxed;
+                cookie
+            }
             "insecure" => cookie.insecure_for_local_development(),
-            _ => return Err(format!("unknown cookie setting: {setting}").into()),
+            _ => return Err(format!("unknown setting: {setting}").into()),
         };
     }
     let store = match folder.as_str() {
         "memory" => AnyStore::from(MemoryStore::new()),
-        _ => AnyStore::from(FilesystemStore::open(folder)?),
+        _ => AnyStore::from(
+            FilesystemStore::builder(folder)
+                .durability(durability)
+                .open()?,
+        ),
     };
     let sessions = SessionManager::builder(store)
         .cookie(cookie.build()?)

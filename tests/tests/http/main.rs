@@ -13,6 +13,7 @@ mod actix {
     mod failures;
     mod lifecycle;
     mod streams;
+    mod tabs;
 }
 
 #[path = "."]
@@ -24,4 +25,5 @@ mod axum {
     mod failures;
     mod lifecycle;
     mod streams;
+    mod tabs;
 }
