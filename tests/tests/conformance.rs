@@ -53,6 +53,8 @@ fn find(folder: &Path, key: &str) -> Option<PathBuf> {
             return find(&path, key);
         }
         let name = entry.file_name();
-        name.to_string_lossy().starts_with(key).then_some(path)
+        let name = name.to_string_lossy();
+        // An entry in the index of owners is named after the key as well.
+        (name.starts_with(key) && name.ends_with(".session")).then_some(path)
     })
 }

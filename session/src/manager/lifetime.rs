@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::record::Record;
-use crate::{Timestamp, hours, minutes};
+use crate::{Timestamp, hours, minutes, seconds};
 
 /// How far the clocks of two hosts on one store may differ, and how far a clock may be set back,
 /// before the times in a record count as wrong.
@@ -96,7 +96,10 @@ impl Lifetimes {
         let asked = record.persist_for?;
         let end = record.created + self.limits(record).absolute;
         let end = record.end_at.map_or(end, |end_at| end.min(end_at));
-        Some(asked.min(end.since(now)))
+        // To the next whole second: the header has no smaller unit, and the clock goes on meanwhile.
+        let left = asked.min(end.since(now));
+        let is_whole = left.subsec_nanos() == 0;
+        Some(seconds(left.as_secs() + u64::from(!is_whole)))
     }
 }
 

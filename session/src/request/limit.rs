@@ -131,7 +131,10 @@ pub(super) async fn take_back(
         ModifyOutcome::Kept(record) if proof_before == Some(record.proof) => {
             TakenBack::Restored(Box::new(record))
         }
-        ModifyOutcome::Deleted(_) => TakenBack::Removed,
+        ModifyOutcome::Deleted(record) => {
+            shared.ended(key, EndReason::Destroyed, Some(&record));
+            TakenBack::Removed
+        }
         ModifyOutcome::Kept(_) | ModifyOutcome::Missing => TakenBack::Overtaken,
     })
 }

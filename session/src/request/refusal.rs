@@ -78,17 +78,13 @@ impl State {
         let is_made = wanted.is_some()
             && wanted == record.owner.as_deref()
             && !mistake!("a double click on sign-in is an error");
-        let is_failed = is_privileged && !is_made;
         self.end();
-        let dropped = State::dropped(
-            shared,
-            key,
-            "another request has changed the privileges of the session since it was read",
-        );
-        if is_failed {
-            Err(SessionError::PrivilegeChanged)
-        } else {
-            dropped
+        let why = "another request has changed the privileges of the session since it was read";
+        let dropped = State::dropped(shared, key, why);
+        match (is_privileged, is_made) {
+            (true, true) => Ok(Saved::Dropped),
+            (true, false) => Err(SessionError::PrivilegeChanged),
+            (false, _) => dropped,
         }
     }
 }

@@ -11,10 +11,11 @@ const PLAIN: Setting = Setting {
     limit: None,
     modifies_in_one_step: true,
     remembers: false,
+    step: 1,
 };
 
 /// The worlds: one session that nobody owns; two of one owner; at most one session an owner.
-const SETTINGS: [Setting; 6] = [
+const SETTINGS: [Setting; 7] = [
     PLAIN,
     Setting {
         clients: &[Some("ada"), Some("ada")],
@@ -23,6 +24,11 @@ const SETTINGS: [Setting; 6] = [
     Setting {
         clients: &[Some("ada"), Some("ada")],
         modifies_in_one_step: false,
+        ..PLAIN
+    },
+    Setting {
+        clients: &[Some("ada")],
+        step: 25_000,
         ..PLAIN
     },
     Setting {
@@ -48,6 +54,7 @@ fn programs(setting: &Setting) -> Vec<Program> {
     let mut programs: Vec<Program> = [
         Op::Save,
         Op::SaveEarly,
+        Op::SaveEarlyThenMore,
         Op::SignIn("ada"),
         Op::SignIn("bob"),
         Op::SignInEarly("ada"),

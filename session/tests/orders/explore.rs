@@ -163,11 +163,14 @@ pub fn run(case: &Case, chooser: &mut impl Chooser) -> Option<(String, Vec<Strin
         ));
         if step != Step::Call(Fate::Answered) {
             faults -= 1;
+            world.has_faults.set(true);
         }
         disturb(&world, program, step);
         running[index].has_begun = true;
         // No two steps are at the same time, so that an execution is the same each time.
-        world.clock.advance(Duration::from_millis(1));
+        world
+            .clock
+            .advance(Duration::from_millis(case.setting.step));
         if take_step(&mut running[index], step) {
             drop(running.remove(index));
         }

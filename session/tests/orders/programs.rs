@@ -21,6 +21,8 @@ pub enum Op {
     SignInEarly(&'static str),
     SignOut,
     Role,
+    /// By an early save, and a change after it.
+    SaveEarlyThenMore,
     /// Two changes of privilege by early saves, and then a failure of the handler.
     RolesThenFail,
     Renew,
@@ -43,7 +45,8 @@ impl Op {
         use Op::*;
         match self {
             SignIn(owner) | SignInEarly(owner) => owner != "ada",
-            Save | SaveEarly | Role | RolesThenFail | Renew | Touch | Reload => false,
+            Save | SaveEarly | SaveEarlyThenMore | Role | RolesThenFail | Renew | Touch
+            | Reload => false,
             _ => true,
         }
     }
@@ -119,6 +122,7 @@ fn cancellable<F: Future>(save: F) -> Cancellable<F> {
 /// A program as something to be polled.
 pub fn start(world: &Rc<World>, me: usize, program: Program) -> Local {
     let world = Rc::clone(world);
+    world.programs.borrow_mut()[me].op = Some(program.op);
     if program.op.is_leaver() {
         world.has_leavers.set(true);
     }
@@ -130,6 +134,7 @@ pub fn start(world: &Rc<World>, me: usize, program: Program) -> Local {
             Op::Revoke(owner, client) => revoke(&world, me, owner, client).await,
             Op::Sweep => {
                 world.clock.advance(minutes(31));
+                world.has_time_passed.set(true);
                 let _ = world.sessions.remove_expired().await;
             }
             _ => request(&world, me, program).await,
@@ -171,6 +176,7 @@ async fn request(world: &World, me: usize, program: Program) {
         let progress = &mut programs[me];
         progress.arrival = Some(session.arrival());
         progress.key = session.key();
+        progress.owner.clone_from(&session.user);
         if session.arrival() == Arrival::Live {
             progress
                 .proofs
@@ -179,15 +185,28 @@ async fn request(world: &World, me: usize, program: Program) {
             world.fail("a token that is not good reads the session");
         }
     }
+    if session.arrival() == Arrival::Unknown
+        && let Some((cookie, key)) = cookie
+            .as_deref()
+            .and_then(|pair| Some((pair, key_of(pair)?)))
+    {
+        world.check_unknown(cookie, &key);
+    }
     let is_session_known = matches!(session.arrival(), Arrival::Live | Arrival::Late);
     let begun_with = cookie.as_deref().and_then(|pair| key_of(pair));
     let was_owned = session.user.is_some();
+    let session_was_live = session.arrival() == Arrival::Live;
     let (mut status, mut is_destroyed) = (200, false);
     match program.op {
         Op::Save => add_digit(&mut session, me),
         Op::SaveEarly => {
             add_digit(&mut session, me);
             note(world, me, cancellable(session.save()).await);
+        }
+        Op::SaveEarlyThenMore => {
+            add_digit(&mut session, me);
+            note(world, me, cancellable(session.save()).await);
+            session.set_more(1 + me as u64);
         }
         Op::SignIn(owner) => {
             add_digit(&mut session, me);
@@ -244,13 +263,21 @@ async fn request(world: &World, me: usize, program: Program) {
     let finish = request.commit(status).await;
     let key = opened_key(&request);
     let set_cookie = finish.headers().find(|(name, _)| *name == "set-cookie");
-    world.answer(program.client, set_cookie.map(|(_, value)| value));
+    world.answer(me, program.client, set_cookie.map(|(_, value)| value));
     let is_ok = finish.error.is_none() && status == 200;
     if !is_ok && finish.status() == Some(503) {
         world.is_disturbed.set(true);
         if program.op.is_privileged() {
             world.is_untold.set(true);
         }
+    }
+    if let Some(SessionError::TooManySessions { .. }) = finish.error
+        && session_was_live
+        && !world.has_faults.get()
+        && !world.has_leavers.get()
+        && begun_with.is_some_and(|key| world.record(&key).is_none())
+    {
+        world.fail("a sign-in that was refused has cost the visitor the session");
     }
     // A sign-out that met another change of privilege has ended its session.
     let is_removed = set_cookie.is_some_and(|(_, value)| value.contains("=;"));

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -280,6 +279,3 @@ impl SessionStore for FiveMethods {
 
 /// A future that runs on this thread only.
 pub type Local = std::pin::Pin<Box<dyn Future<Output = ()>>>;
-
-/// A value that programs and the explorer share.
-pub type Shared<T> = Rc<RefCell<T>>;

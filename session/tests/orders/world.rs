@@ -1,7 +1,7 @@
 //! A small world: clients with a cookie each, one store, and what has been promised to whom.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,10 @@ use std::task::{Context, Poll, Waker};
 use session::testing::TestClock;
 use session::{
     Arrival, EndReason, MemoryStore, Proof, Record, Saved, Session, SessionInfo, SessionKey,
-    SessionLimit, SessionManager, SessionToken, minutes,
+    SessionLimit, SessionManager, SessionToken, Timestamp, minutes,
 };
 
+use crate::programs::Op;
 use crate::store::{self, SteppingStore};
 
 /// What the sessions hold.
@@ -26,6 +27,7 @@ pub struct Visit {
     #[session(merge = session::merge::sum)]
     pub digits: u64,
     pub plain: u64,
+    pub more: u64,
 }
 
 /// How a world begins, and by which rules it goes.
@@ -37,6 +39,8 @@ pub struct Setting {
     pub modifies_in_one_step: bool,
     /// Cookies are kept for long, and refreshed.
     pub remembers: bool,
+    /// So long does a step take, in milliseconds.
+    pub step: u64,
 }
 
 pub struct World {
@@ -63,6 +67,16 @@ pub struct World {
     pub is_untold: Cell<bool>,
     /// A program takes a session from its owner, so that the owner may have fewer than are allowed.
     pub has_leavers: Cell<bool>,
+    /// So much time has passed that sessions have expired.
+    pub has_time_passed: Cell<bool>,
+    /// Something went wrong.
+    pub has_faults: Cell<bool>,
+    /// The sessions whose cookie each client was given.
+    pub told: RefCell<BTreeSet<(usize, SessionKey)>>,
+    /// What each cookie that a client was given proves.
+    pub proofs: RefCell<BTreeMap<String, Proof>>,
+    /// The last two proofs of each session that a client may still hold, and when they were replaced.
+    pub replaced: RefCell<BTreeMap<SessionKey, Vec<(Proof, Timestamp)>>>,
     /// These clients have signed out by themselves: they hold no cookie, whatever sessions they had.
     pub has_left: RefCell<BTreeSet<usize>>,
     pub broken: RefCell<Option<String>>,
@@ -71,8 +85,13 @@ pub struct World {
 /// How far a program has come, and what it was told.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
+    pub op: Option<Op>,
+    /// Whose session it has opened.
+    pub owner: Option<String>,
     pub arrival: Option<Arrival>,
     pub key: Option<SessionKey>,
+    /// Those that it has made itself.
+    pub made: Vec<Proof>,
     /// Under which it knows the session.
     pub proofs: Vec<Proof>,
     /// The answer has reached the client, and was no error.
@@ -133,7 +152,7 @@ impl World {
         home.resize(3, None);
         // Every later use is worth a touch.
         clock.advance(minutes(4));
-        Rc::new(World {
+        let world = Rc::new(World {
             setting,
             sessions: builder.build().unwrap(),
             plain,
@@ -148,9 +167,24 @@ impl World {
             is_disturbed: Cell::new(false),
             is_untold: Cell::new(false),
             has_leavers: Cell::new(false),
+            has_time_passed: Cell::new(false),
+            has_faults: Cell::new(false),
+            told: RefCell::default(),
+            proofs: RefCell::default(),
+            replaced: RefCell::default(),
             has_left: RefCell::default(),
             broken: RefCell::default(),
-        })
+        });
+        for (client, key) in world.home.iter().enumerate() {
+            if let (Some(key), Some(cookie)) = (key, &world.jar.borrow()[client])
+                && let Some(record) = world.record(key)
+            {
+                let proof = record.proof;
+                world.proofs.borrow_mut().insert(cookie.clone(), proof);
+                world.told.borrow_mut().insert((client, *key));
+            }
+        }
+        world
     }
 
     pub fn fail(&self, what: impl Into<String>) {
@@ -202,6 +236,8 @@ impl World {
                     self.fail("a session is stored whose end was acknowledged");
                 }
                 self.check_change(&done, after);
+            } else {
+                self.check_removal(&done);
             }
         }
         for key in &*self.ended.borrow() {
@@ -231,8 +267,70 @@ impl World {
         {
             self.fail("a change has crossed a change of privilege");
         }
+        if let Some(before) = &done.before
+            && before.proof != after.proof
+            && !program.made.contains(&before.proof)
+        {
+            // The client may hold it.
+            let mut replaced = self.replaced.borrow_mut();
+            let replaced = replaced.entry(done.key).or_default();
+            // When its request has decided so, which may be long before its call was made.
+            let mut noted = after
+                .replaced
+                .iter()
+                .filter(|(old, _)| *old == before.proof);
+            let since = noted.next().map_or(after.last_seen, |(_, since)| *since);
+            replaced.push((before.proof, since));
+            let surplus = replaced.len().saturating_sub(2);
+            replaced.drain(..surplus);
+        }
+        if done
+            .before
+            .as_ref()
+            .is_none_or(|before| before.proof != after.proof)
+        {
+            program.made.push(after.proof);
+        }
         if done.before.is_none() || done.before.as_ref().is_some_and(|b| b.proof != after.proof) {
             program.proofs.push(after.proof);
+        }
+    }
+
+    /// Nobody ends another owner's session.
+    fn check_removal(&self, done: &store::Done) {
+        let programs = self.programs.borrow();
+        let Some(program) = programs.get(done.actor) else {
+            return;
+        };
+        let owner = match program.op {
+            Some(Op::Revoke(owner, _) | Op::RevokeAll(owner)) => Some(owner),
+            Some(Op::RevokeOthers) => program.owner.as_deref(),
+            Some(Op::SignIn(owner) | Op::SignInEarly(owner)) if program.key != Some(done.key) => {
+                Some(owner)
+            }
+            _ => return,
+        };
+        let removed = done
+            .before
+            .as_ref()
+            .and_then(|record| record.owner.as_deref());
+        let is_own_new = !program.made.is_empty() && removed.is_some() && removed == owner;
+        if removed != owner && !is_own_new {
+            self.fail(format!("a session of {removed:?} is ended for {owner:?}"));
+        }
+    }
+
+    /// A token that was replaced lately is known as such.
+    pub fn check_unknown(&self, cookie: &str, key: &SessionKey) {
+        let now = session::Clock::now(&self.clock);
+        let proof = self.proofs.borrow().get(cookie).copied();
+        let replaced = self.replaced.borrow();
+        let mut lately = replaced.get(key).into_iter().flatten();
+        let is_late = lately.any(|(old, since)| {
+            Some(*old) == proof && now.since(*since) < std::time::Duration::from_secs(120)
+        });
+        if is_late && self.live(key).is_some() {
+            self.fail("a token that was replaced lately is unknown");
         }
     }
 
@@ -284,15 +382,15 @@ impl World {
 
     /// The honest client holds a good cookie unless its session has ended.
     fn check_cookies(&self) {
-        if self.is_untold.get() {
+        // A client whose request takes longer than a minute may be overtaken by its own answers.
+        if self.is_untold.get() || self.setting.step > 1 || self.has_time_passed.get() {
             return;
         }
-        for (client, home) in self.home.iter().enumerate() {
-            let Some(record) = home.as_ref().and_then(|key| self.record(key)) else {
-                continue;
-            };
-            let has_expired = session::Clock::now(&self.clock) >= record.expires;
-            if has_expired || self.has_left.borrow().contains(&client) {
+        for client in 0..self.home.len() {
+            let told = self.told.borrow();
+            let mut told = told.iter().filter(|(whose, _)| *whose == client);
+            let has_live = told.any(|(_, key)| self.live(key).is_some());
+            if !has_live || self.has_left.borrow().contains(&client) {
                 continue;
             }
             let jar = self.jar.borrow();
@@ -332,10 +430,22 @@ impl World {
     }
 
     /// The answer reaches the client.
-    pub fn answer(&self, client: usize, set_cookie: Option<&str>) {
+    pub fn answer(&self, me: usize, client: usize, set_cookie: Option<&str>) {
         let Some(header) = set_cookie else { return };
         let pair = cookie_pair(header.to_owned());
         let is_removed = pair.ends_with('=');
+        if let Some((_, value)) = pair.split_once('=')
+            && let Some(token) = SessionToken::parse(value)
+        {
+            self.told.borrow_mut().insert((client, token.key()));
+            self.has_left.borrow_mut().remove(&client);
+            if let Some(proof) = self.programs.borrow()[me].made.last() {
+                let mut proofs = self.proofs.borrow_mut();
+                proofs.entry(pair.clone()).or_insert(*proof);
+            }
+        }
+        // From now on its own proof is one that the client holds.
+        self.programs.borrow_mut()[me].made.clear();
         self.jar.borrow_mut()[client] = (!is_removed).then_some(pair);
     }
 
