@@ -72,16 +72,20 @@ impl Request {
         let shared = self.shared();
         let mut doubts = 0;
         let mut saved = Saved::Unchanged;
+        let mut may_touch = true;
         loop {
             let now = shared.now();
             let step = match self.state() {
-                Some(mut state) => state.next_step(shared, now, is_commit)?,
+                Some(mut state) => state.next_step(shared, now, is_commit, may_touch)?,
                 None => return Ok(saved),
             };
             let taken = match step {
                 Step::Done(Saved::Unchanged) => return Ok(saved),
                 Step::Done(last) => return Ok(last),
-                step => self.take(step, now).await,
+                step => {
+                    may_touch &= !matches!(step, Step::Touch(..));
+                    self.take(step, now).await
+                }
             };
             match taken {
                 Ok(done) => saved = done.unwrap_or(saved),
@@ -232,7 +236,7 @@ impl Request {
             }
             // Another request has saved or touched it since, and has moved the expiry.
             Ok(UpdateOutcome::RevisionMismatch) => {
-                self.note(|state| state.skip_touch(now));
+                self.catch_up(key).await;
                 None
             }
             Ok(UpdateOutcome::Missing) => {
@@ -246,9 +250,24 @@ impl Request {
                     error = %chain(&error),
                     "the expiry of a session could not be moved"
                 );
-                self.note(|state| state.skip_touch(now));
                 None
             }
+        }
+    }
+
+    /// A handle that is held for long, as in a WebSocket, must be able to move the expiry the next time. The
+    /// commit is the last of its request, and needs no more.
+    async fn catch_up(&self, key: SessionKey) {
+        let shared = self.shared();
+        if self.note(|state| state.phase) == Some(Phase::Committing) {
+            return;
+        }
+        if let Ok(Some(record)) = shared.store.load(&key).await {
+            self.note(|state| {
+                if state.session == Known::Live(key) && state.known.contains(&record.proof) {
+                    state.learn(record);
+                }
+            });
         }
     }
 

@@ -10,7 +10,7 @@ use crate::manager::Shared;
 use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::ModifyOutcome;
-use crate::{Revision, SessionError, SessionKey, SessionToken, Timestamp};
+use crate::{Revision, SessionError, SessionKey, SessionToken};
 
 /// A session that has been deleted, and what was known of it.
 pub(super) struct Destroyed(pub(super) Option<Arc<Record>>);
@@ -203,13 +203,6 @@ impl State {
                 self.end();
                 self.removes_cookie |= mistake!("taking back removes the cookie");
             }
-        }
-    }
-
-    /// This request does not move the expiry.
-    pub(super) fn skip_touch(&mut self, now: Timestamp) {
-        if let Some(record) = &mut self.record {
-            Arc::make_mut(record).last_seen = now;
         }
     }
 }

@@ -30,6 +30,7 @@ impl State {
         shared: &Shared,
         now: Timestamp,
         is_commit: bool,
+        may_touch: bool,
     ) -> Result<Step, SessionError> {
         if let Some((key, _)) = self.destroyed.first() {
             return Ok(Step::Delete(*key));
@@ -54,7 +55,9 @@ impl State {
             self.session = Known::New;
         }
         match self.session {
-            Known::Live(key) => self.next_step_of_live(shared, key, now, can_tell_client),
+            Known::Live(key) => {
+                self.next_step_of_live(shared, key, now, can_tell_client, may_touch)
+            }
             Known::New => self.next_step_of_new(shared, now, can_tell_client),
             Known::Late(key) | Known::Ended(key) if self.has_changes() => {
                 self.discard();
@@ -125,6 +128,7 @@ impl State {
         key: SessionKey,
         now: Timestamp,
         can_tell_client: bool,
+        may_touch: bool,
     ) -> Result<Step, SessionError> {
         let Some(record) = self.record.clone() else {
             return Ok(Step::Done(Saved::Unchanged));
@@ -153,7 +157,7 @@ impl State {
         // A session that has expired while its request was at work is not brought back by its use.
         let is_live = !lifetimes.is_expired(&record, now)
             || mistake!("a touch brings an expired session back");
-        let is_used = !self.is_operator && is_live && self.times == Times::Stored;
+        let is_used = may_touch && !self.is_operator && is_live && self.times == Times::Stored;
         if is_used && lifetimes.is_touch_due(&record, now) {
             return Ok(Step::Touch(key, record));
         }

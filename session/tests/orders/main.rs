@@ -4,6 +4,14 @@
 //! A case is a world and some programs. `cargo test --test orders` runs the pairs; the triples, pairs with
 //! two faults and a million longer mixtures take minutes and run in CI: see `.ci/run`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test fails by panicking, and tells how much it has done"
+)]
+
 mod cases;
 mod explore;
 #[cfg(session_mistakes)]

@@ -165,6 +165,10 @@ async fn revoke(world: &World, me: usize, owner: &str, client: usize) {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each thing that a handler may do"
+)]
 async fn request(world: &World, me: usize, program: Program) {
     let cookie = world.jar.borrow()[program.client].clone();
     let request = world.sessions.request(cookie.as_deref().map(str::as_bytes));
@@ -193,7 +197,7 @@ async fn request(world: &World, me: usize, program: Program) {
         world.check_unknown(cookie, &key);
     }
     let is_session_known = matches!(session.arrival(), Arrival::Live | Arrival::Late);
-    let begun_with = cookie.as_deref().and_then(|pair| key_of(pair));
+    let begun_with = cookie.as_deref().and_then(key_of);
     let was_owned = session.user.is_some();
     let session_was_live = session.arrival() == Arrival::Live;
     let (mut status, mut is_destroyed) = (200, false);
@@ -201,11 +205,11 @@ async fn request(world: &World, me: usize, program: Program) {
         Op::Save => add_digit(&mut session, me),
         Op::SaveEarly => {
             add_digit(&mut session, me);
-            note(world, me, cancellable(session.save()).await);
+            note(world, me, cancellable(session.save()).await.as_ref());
         }
         Op::SaveEarlyThenMore => {
             add_digit(&mut session, me);
-            note(world, me, cancellable(session.save()).await);
+            note(world, me, cancellable(session.save()).await.as_ref());
             session.set_more(1 + me as u64);
         }
         Op::SignIn(owner) => {
@@ -246,7 +250,6 @@ async fn request(world: &World, me: usize, program: Program) {
             is_destroyed = true;
         }
         Op::Clear => session.clear(),
-        Op::Touch => {}
         Op::Reload => {
             if session.reload().await.is_ok() && session.user.is_some() {
                 let reloaded = store::loaded(me).map(|record| record.proof);
@@ -257,7 +260,7 @@ async fn request(world: &World, me: usize, program: Program) {
             }
         }
         Op::RevokeOthers => revoke_others(world, &session).await,
-        Op::Revoke(..) | Op::RevokeAll(_) | Op::Sweep => {}
+        Op::Touch | Op::Revoke(..) | Op::RevokeAll(_) | Op::Sweep => {}
     }
     drop(session);
     let finish = request.commit(status).await;
@@ -312,6 +315,7 @@ async fn request(world: &World, me: usize, program: Program) {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Ended {
     is_destroyed: bool,
     is_session_known: bool,
@@ -354,9 +358,9 @@ async fn revoke_others(world: &World, session: &Session<Visit>) {
     }
 }
 
-fn note(world: &World, me: usize, saved: Option<Result<Saved, SessionError>>) {
+fn note(world: &World, me: usize, saved: Option<&Result<Saved, SessionError>>) {
     if let Some(Ok(saved)) = saved {
-        world.acknowledge_digit(me, saved);
+        world.acknowledge_digit(me, *saved);
     }
 }
 

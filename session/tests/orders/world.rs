@@ -145,7 +145,13 @@ impl World {
             clock.advance(std::time::Duration::from_millis(1));
             session.set_user(owner.map(str::to_owned));
             let change = now(plain.save(&mut session)).unwrap();
-            jar.push(change.header(plain.cookie()).unwrap().map(cookie_pair));
+            jar.push(
+                change
+                    .header(plain.cookie())
+                    .unwrap()
+                    .as_deref()
+                    .map(cookie_pair),
+            );
             home.push(session.key());
         }
         jar.resize(3, None);
@@ -326,9 +332,8 @@ impl World {
         let proof = self.proofs.borrow().get(cookie).copied();
         let replaced = self.replaced.borrow();
         let mut lately = replaced.get(key).into_iter().flatten();
-        let is_late = lately.any(|(old, since)| {
-            Some(*old) == proof && now.since(*since) < std::time::Duration::from_secs(120)
-        });
+        let is_late =
+            lately.any(|(old, since)| Some(*old) == proof && now.since(*since) < minutes(2));
         if is_late && self.live(key).is_some() {
             self.fail("a token that was replaced lately is unknown");
         }
@@ -432,7 +437,7 @@ impl World {
     /// The answer reaches the client.
     pub fn answer(&self, me: usize, client: usize, set_cookie: Option<&str>) {
         let Some(header) = set_cookie else { return };
-        let pair = cookie_pair(header.to_owned());
+        let pair = cookie_pair(header);
         let is_removed = pair.ends_with('=');
         if let Some((_, value)) = pair.split_once('=')
             && let Some(token) = SessionToken::parse(value)
@@ -455,7 +460,7 @@ impl World {
     }
 }
 
-fn cookie_pair(header: String) -> String {
+fn cookie_pair(header: &str) -> String {
     header.split(';').next().unwrap_or_default().to_owned()
 }
 

@@ -210,7 +210,6 @@ async fn a_backup_waits_for_a_save_of_another_process() {
 /// Whatever is asked in whatever order, the answers are those of the store in memory.
 #[test]
 fn the_answers_are_those_of_the_store_in_memory() {
-    use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
