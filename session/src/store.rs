@@ -362,6 +362,13 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Other operations on the session kept the store busy for too long. Nothing was done. Trying again later
+    /// may help.
+    #[error("the session store was too busy with the session to {operation}")]
+    Busy {
+        /// What was asked of it.
+        operation: &'static str,
+    },
     /// The store tried and failed. What was stored before is unharmed.
     #[error("the session store failed to {operation}")]
     Failed {
@@ -411,7 +418,10 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::Conflict { .. }
+            StoreError::Unavailable { .. }
+                | StoreError::Busy { .. }
+                | StoreError::Full { .. }
+                | StoreError::Conflict { .. }
         )
     }
 

@@ -126,7 +126,8 @@ impl Request {
                 Ok(Some(Saved::Written))
             }
             Step::Create(token, record, update) => {
-                let outcome = self.in_doubt(store.create(&token.key, &record).await)?;
+                let created = store.create(&token.key, &record).await;
+                let outcome = self.noted(created, &update, |state| state.not_created(&token))?;
                 if outcome == CreateOutcome::Created {
                     tracing::info!(event = "created", session = %token.key, "a session was created");
                     self.note(|state| state.created(shared, &token, *record, &update.batches));
@@ -155,7 +156,7 @@ impl Request {
                 if let Err(StoreError::DurabilityUnknown { .. }) = &modified {
                     self.learn_what_is_stored(key, &update).await;
                 }
-                let outcome = self.in_doubt(modified)?;
+                let outcome = self.noted(modified, &update, |_| {})?;
                 if let ModifyOutcome::Deleted(record) = &outcome {
                     shared.ended(key, EndReason::Destroyed, Some(record));
                 }
@@ -181,10 +182,25 @@ impl Request {
         }
     }
 
-    /// A write that may not be durable is there, and must be written once more.
-    fn in_doubt<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::DurabilityUnknown { .. }) = outcome {
-            self.note(|state| state.open_batch.is_forced = true);
+    /// Notes what an error says of a write. One that may not be durable is there, and must be written once
+    /// more. One that certainly was not carried out has not been sent.
+    fn noted<T>(
+        &self,
+        outcome: Result<T, StoreError>,
+        update: &Update,
+        not_carried_out: impl FnOnce(&mut State),
+    ) -> Result<T, StoreError> {
+        match &outcome {
+            Ok(_) | Err(StoreError::Unavailable { .. }) => {}
+            Err(StoreError::DurabilityUnknown { .. }) => {
+                self.note(|state| state.open_batch.is_forced = true);
+            }
+            Err(_) => {
+                self.note(|state| {
+                    state.not_sent(&update.batches);
+                    not_carried_out(state);
+                });
+            }
         }
         outcome
     }

@@ -32,6 +32,24 @@ impl State {
         Some(Destroyed(record))
     }
 
+    /// A session was not created, and may be tried under the same key.
+    pub(super) fn not_created(&mut self, token: &SessionToken) {
+        if matches!(&self.creation, Creation::Sent { token: sent, is_second: false } if sent == token)
+        {
+            self.creation = Creation::NotSent(Some(token.clone()));
+        }
+    }
+
+    /// A call was not carried out: its batches are as they were before it.
+    pub(super) fn not_sent(&mut self, batches: &[Sending]) {
+        for sending in &mut self.sealed {
+            let number = sending.batch.number;
+            if batches.iter().any(|sent| sent.batch.number == number) {
+                sending.sends = sending.sends.saturating_sub(1);
+            }
+        }
+    }
+
     pub(super) fn created(
         &mut self,
         shared: &Shared,

@@ -220,7 +220,8 @@ impl State {
     pub(crate) fn discard_unsent(&mut self) {
         let keeps_sent = !mistake!("a 5xx drops what was sent");
         self.open_batch = Batch::default();
-        self.sealed.retain(|sending| sending.was_sent && keeps_sent);
+        self.sealed
+            .retain(|sending| sending.sends > 0 && keeps_sent);
         self.encode_error = None;
     }
 

@@ -201,7 +201,7 @@ impl State {
     fn push(&mut self, sealed: SealedBatch) {
         self.sealed.push(Sending {
             batch: Arc::new(sealed),
-            was_sent: false,
+            sends: 0,
         });
     }
 
@@ -210,7 +210,7 @@ impl State {
     fn draw_again(&mut self, shared: &Shared, key: SessionKey) -> Result<(), SessionError> {
         for place in 0..self.sealed.len() {
             let sending = self.sealed[place].clone();
-            if !sending.was_sent || sending.batch.proof.is_none() {
+            if sending.sends == 0 || sending.batch.proof.is_none() {
                 continue;
             }
             let secret = crate::id::Secret::generate()?;
@@ -228,7 +228,7 @@ impl State {
 
     pub(super) fn mark_sent(&mut self) {
         for sending in &mut self.sealed {
-            sending.was_sent = true;
+            sending.sends += 1;
         }
     }
 

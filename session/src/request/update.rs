@@ -37,8 +37,8 @@ pub(crate) struct Update {
 #[derive(Clone)]
 pub(crate) struct Sending {
     pub(crate) batch: Arc<SealedBatch>,
-    /// It may have been applied already: an earlier call has sent it.
-    pub(crate) was_sent: bool,
+    /// How many calls have sent it that may have been carried out: it may have been applied already.
+    pub(crate) sends: u32,
 }
 
 /// What a save comes to, by the record that is stored.
@@ -99,12 +99,12 @@ impl Update {
             next.saves.forget_all();
         }
         let mut is_changed = false;
-        for Sending { batch, was_sent } in &self.batches {
+        for Sending { batch, sends } in &self.batches {
             if current.saves.contains(batch.number) && !mistake!("no save numbers") {
                 continue;
             }
             let is_floor_known = !mistake!("a short list of save numbers without a floor");
-            if is_floor_known && *was_sent && current.saves.floor() > batch.base {
+            if is_floor_known && *sends > 0 && current.saves.floor() > batch.base {
                 return Resolution::InDoubt;
             }
             if let Err(conflict) = self.apply_batch(batch, &mut next) {

@@ -38,9 +38,10 @@ enum Step {
     Kill(Fate),
 }
 
-const FAULTS: [Step; 6] = [
+const FAULTS: [Step; 7] = [
     Step::Call(Fate::AnswerLost),
     Step::Call(Fate::NotCarriedOut),
+    Step::Call(Fate::Busy),
     Step::Kill(Fate::Answered),
     Step::Kill(Fate::Stuck),
     Step::Cancel(Fate::Answered),

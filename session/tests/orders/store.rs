@@ -18,6 +18,8 @@ pub enum Fate {
     AnswerLost,
     /// Not carried out, and the answer is an error.
     NotCarriedOut,
+    /// Not carried out, and the answer says so.
+    Busy,
     /// Carried out, and nothing comes back any more: its request is dropped, or its process killed.
     Stuck,
 }
@@ -96,6 +98,9 @@ impl SteppingStore {
         match FATE.replace(Fate::Answered) {
             Fate::Answered => call.await,
             Fate::NotCarriedOut => Err(lost()),
+            Fate::Busy => Err(StoreError::Busy {
+                operation: "be stepped",
+            }),
             Fate::AnswerLost => {
                 let _ = call.await;
                 Err(lost())

@@ -123,6 +123,11 @@ impl fmt::Debug for OpenError {
     }
 }
 
+/// A lock could not be had in time, so nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("other operations on the same part of the sessions have taken too long")]
+pub(super) struct LockTimeout;
+
 /// What an error of the operating system means to the caller: only what heals by itself is temporary.
 ///
 /// A full disk heals when sessions expire and are swept. Missing permissions and a file system that became
@@ -130,6 +135,12 @@ impl fmt::Debug for OpenError {
 pub(super) fn store_error(operation: &'static str, error: io::Error) -> StoreError {
     use io::ErrorKind as Kind;
 
+    if error
+        .get_ref()
+        .is_some_and(|cause| cause.is::<LockTimeout>())
+    {
+        return StoreError::Busy { operation };
+    }
     let is_temporary = matches!(
         error.kind(),
         Kind::StorageFull

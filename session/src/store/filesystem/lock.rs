@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use tokio::sync::OwnedMutexGuard;
 
+use super::error::LockTimeout;
 use super::waiter::{Waited, Waiter, unlock};
 use crate::SessionKey;
 
@@ -241,10 +242,7 @@ fn lock_file(held: &mut Held, file: &Arc<OwnedFd>, deadline: Option<Instant>) ->
 }
 
 fn timed_out() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::TimedOut,
-        "another operation on the same part of the sessions has taken too long",
-    )
+    io::Error::new(io::ErrorKind::TimedOut, LockTimeout)
 }
 
 /// The right to work on the sessions of a stripe.
