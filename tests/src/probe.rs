@@ -497,9 +497,8 @@ async fn set_notice(mut session: Session<Visit>, text: web::Path<String>) -> Str
     String::new()
 }
 
-async fn take(mut session: Session<Visit>, delay: web::Query<Delay>) -> String {
+async fn take(mut session: Session<Visit>) -> String {
     let notice = session.take_notice();
-    sleep(Duration::from_millis(delay.ms)).await;
     notice.unwrap_or_else(|| String::from("-"))
 }
 
@@ -527,10 +526,8 @@ async fn balance(
 async fn alone(
     mut session: Session<Visit>,
     value: web::Path<u64>,
-    delay: web::Query<Delay>,
     query: web::Query<BTreeMap<String, String>>,
 ) -> Result<String, SessionError> {
-    sleep(Duration::from_millis(delay.ms)).await;
     session.set_alone(*value);
     if !query.contains_key("save") {
         return Ok(String::new());

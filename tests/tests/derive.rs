@@ -3,21 +3,34 @@
 use std::time::Duration;
 
 use session::testing::TestClock;
-use session::{MemoryStore, Record, Session, SessionManager, SessionStore as _, StoreKey};
+use session::{
+    CookieChange, MemoryStore, Record, Session, SessionData, SessionManager, SessionStore as _,
+};
 use session_tests::events::Events;
 
-type Sessions = SessionManager<MemoryStore>;
-
-fn sessions() -> (Sessions, MemoryStore) {
+fn sessions() -> (SessionManager, MemoryStore) {
     let store = MemoryStore::new();
-    let sessions = SessionManager::builder(store.clone())
-        .clock(TestClock::default())
-        .build();
-    (sessions, store)
+    let builder = SessionManager::builder(store.clone()).clock(TestClock::default());
+    (builder.build().expect("good settings"), store)
 }
 
-async fn stored<T: session::SessionData>(store: &MemoryStore, session: &Session<T>) -> Record {
-    let key = StoreKey::new("__Host-id", &session.id());
+/// Saves a session that is new, and gives the value of its cookie.
+async fn saved<T: SessionData>(sessions: &SessionManager, session: &mut Session<T>) -> String {
+    match sessions.save(session).await.expect("saved") {
+        CookieChange::Set { token, .. } => token.expose(),
+        change => panic!("a new session sets its cookie: {change:?}"),
+    }
+}
+
+/// The session as a later request reads it.
+async fn opened<T: SessionData>(sessions: &SessionManager, token: &str) -> Session<T> {
+    let session: Session<T> = sessions.open(Some(token)).await.expect("opened");
+    assert!(!session.is_new());
+    session
+}
+
+async fn stored<T: SessionData>(store: &MemoryStore, session: &Session<T>) -> Record {
+    let key = session.key().expect("it has been saved");
     store.load(&key).await.expect("loaded").expect("there")
 }
 
@@ -59,19 +72,18 @@ struct Visit {
 #[tokio::test]
 async fn attributes_say_how_a_field_is_stored() {
     let (sessions, store) = sessions();
-    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    let mut session: Session<Visit> = sessions.create();
     assert_eq!(session.page_size, 20);
     session.set_user(Some(String::from("ada")));
     session.set_length(Duration::from_mins(1));
     session.set_request(7);
     session.set_type(3);
-    sessions.save(&mut session).await.expect("saved");
+    let token = saved(&sessions, &mut session).await;
     let record = stored(&store, &session).await;
     assert_eq!(names(&record), ["shop.account", "shop.length", "shop.type"]);
     assert_eq!(record.fields.get("shop.length"), Some(&b"\x3c"[..]));
     assert_eq!(record.fields.get("shop.type"), Some(&b"\x03"[..]));
-    let id = session.id();
-    let again: Session<Visit> = sessions.get(Some(id.as_str())).await.expect("a session");
+    let again: Session<Visit> = opened(&sessions, &token).await;
     assert_eq!(again.user.as_deref(), Some("ada"));
     assert_eq!(again.length, Duration::from_mins(1));
     assert_eq!(again.request, 0, "a skipped field is never stored");
@@ -82,7 +94,7 @@ async fn attributes_say_how_a_field_is_stored() {
 #[tokio::test]
 async fn a_secret_field_is_never_printed() {
     let (sessions, _) = sessions();
-    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    let mut session: Session<Visit> = sessions.create();
     session.set_token(Some(String::from("hunter2")));
     for text in [
         format!("{session:?}"),
@@ -98,7 +110,7 @@ async fn a_secret_field_is_never_printed() {
     sessions.save(&mut session).await.expect("saved");
     let info = sessions.list().next().await.expect("one").expect("listed");
     let view = sessions
-        .read::<Visit>(&info)
+        .view::<Visit>(&info)
         .await
         .expect("read")
         .expect("there");
@@ -132,17 +144,16 @@ struct New {
 #[tokio::test]
 async fn a_rolling_deploy_loses_nothing() {
     let (sessions, store) = sessions();
-    let mut old: Session<Old> = sessions.get(None).await.expect("a session");
+    let mut old: Session<Old> = sessions.create();
     old.set_basket(vec![1]);
-    sessions.save(&mut old).await.expect("saved");
-    let id = old.id();
+    let token = saved(&sessions, &mut old).await;
     for round in 2..40_u32 {
-        let mut new: Session<New> = sessions.get(Some(id.as_str())).await.expect("a session");
+        let mut new: Session<New> = opened(&sessions, &token).await;
         assert_eq!(new.cart.last(), Some(&(2 * round - 3)));
         new.cart_mut().push(2 * round - 2);
         new.set_added(Some(format!("round {round}")));
         sessions.save_if_modified(&mut new).await.expect("saved");
-        let mut old: Session<Old> = sessions.get(Some(id.as_str())).await.expect("a session");
+        let mut old: Session<Old> = opened(&sessions, &token).await;
         assert_eq!(
             old.basket.last(),
             Some(&(2 * round - 2)),
@@ -181,17 +192,16 @@ async fn an_undecodable_field_keeps_its_bytes_until_it_is_set() {
     let events = Events::default();
     events.install_on_this_thread();
     let (sessions, store) = sessions();
-    let mut numbers: Session<Numbers> = sessions.get(None).await.expect("a session");
+    let mut numbers: Session<Numbers> = sessions.create();
     numbers.set_count(4_242_424_242);
-    sessions.save(&mut numbers).await.expect("saved");
+    let token = saved(&sessions, &mut numbers).await;
     let bytes = stored(&store, &numbers)
         .await
         .fields
         .get("count")
         .map(<[u8]>::to_vec);
-    let id = numbers.id();
 
-    let mut words: Session<Words> = sessions.get(Some(id.as_str())).await.expect("a session");
+    let mut words: Session<Words> = opened(&sessions, &token).await;
     assert_eq!(words.count, "");
     let lines = events.take_lines();
     let warning = lines
@@ -207,7 +217,7 @@ async fn an_undecodable_field_keeps_its_bytes_until_it_is_set() {
     assert_eq!(record.fields.get("count").map(<[u8]>::to_vec), bytes);
     words.set_count(String::from("now a word"));
     sessions.save(&mut words).await.expect("saved");
-    let words: Session<Words> = sessions.get(Some(id.as_str())).await.expect("a session");
+    let words: Session<Words> = opened(&sessions, &token).await;
     assert_eq!(words.count, "now a word");
 }
 
@@ -215,11 +225,10 @@ async fn an_undecodable_field_keeps_its_bytes_until_it_is_set() {
 #[tokio::test]
 async fn two_structs_share_one_record() {
     let (sessions, store) = sessions();
-    let mut visit: Session<Visit> = sessions.get(None).await.expect("a session");
+    let mut visit: Session<Visit> = sessions.create();
     visit.set_type(1);
-    sessions.save(&mut visit).await.expect("saved");
-    let id = visit.id();
-    let mut words: Session<Words> = sessions.get(Some(id.as_str())).await.expect("a session");
+    let token = saved(&sessions, &mut visit).await;
+    let mut words: Session<Words> = opened(&sessions, &token).await;
     words.set_name(String::from("x"));
     sessions.save(&mut words).await.expect("saved");
     assert_eq!(names(&stored(&store, &words).await), ["name", "shop.type"]);
@@ -245,7 +254,7 @@ impl serde::Serialize for Unserializable {
 #[tokio::test]
 async fn an_encoding_error_fails_the_save_and_loses_nothing() {
     let (sessions, _) = sessions();
-    let mut session: Session<Stubborn> = sessions.get(None).await.expect("a session");
+    let mut session: Session<Stubborn> = sessions.create();
     session.set_good(7);
     session.list_mut().push(Unserializable);
     for _ in 0..2 {
@@ -257,9 +266,8 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
         assert!(session.is_modified());
     }
     session.list_mut().clear();
-    sessions.save(&mut session).await.expect("saved");
-    let id = session.id();
-    let again: Session<Stubborn> = sessions.get(Some(id.as_str())).await.expect("a session");
+    let token = saved(&sessions, &mut session).await;
+    let again: Session<Stubborn> = opened(&sessions, &token).await;
     assert_eq!(again.good, 7);
 }
 
@@ -267,7 +275,7 @@ async fn an_encoding_error_fails_the_save_and_loses_nothing() {
 #[tokio::test]
 async fn an_update_marks_its_field_and_gives_what_the_closure_returns() {
     let (sessions, store) = sessions();
-    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    let mut session: Session<Visit> = sessions.create();
     assert_eq!(session.update_request(|request| *request + 1), 1);
     assert!(!session.is_modified(), "a skipped field is never stored");
     let before = session.update_user(|user| user.replace(String::from("ada")));
@@ -301,16 +309,10 @@ async fn a_merge_needs_the_default_of_its_field_alone() {
     }
 
     let (sessions, _) = sessions();
-    let mut first = sessions.create::<Costly>().expect("an id");
+    let mut first = sessions.create::<Costly>();
     first.set_page(String::from("/"));
-    first.save().await.expect("saved");
-    let id = first.id();
-    let open = async || {
-        sessions
-            .get::<Costly>(Some(id.as_str()))
-            .await
-            .expect("read")
-    };
+    let token = saved(&sessions, &mut first).await;
+    let open = async || opened::<Costly>(&sessions, &token).await;
     let (mut slow, mut fast) = (open().await, open().await);
     fast.update_points(|points| *points += 5);
     slow.update_points(|points| *points += 7);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use session::testing::{TestSessions, assert_stored_form};
-use session::{Migration, MigrationError, Session};
+use session::{CookieChange, MemoryStore, Migration, MigrationError, Session, SessionStore as _};
 use session_tests::client::Client;
 use session_tests::process::Process;
 
@@ -22,7 +22,7 @@ fn a_rolling_deploy_signs_nobody_out_and_loses_no_field() {
         )
     };
     let (old, new) = (serve("old"), serve("new"));
-    let at = |process: &Process, id: &str| Client::holding(process.address, id);
+    let at = |process: &Process, token: &str| Client::holding(process.address, token);
 
     // Old first.
     let mut visitor = Client::new(old.address);
@@ -36,39 +36,39 @@ fn a_rolling_deploy_signs_nobody_out_and_loses_no_field() {
     ] {
         assert_eq!(visitor.get(path).status, 200);
     }
-    let id = visitor.id();
+    let token = visitor.token();
     assert_eq!(
-        at(&old, &id).get("/show").text(),
+        at(&old, &token).get("/show").text(),
         r#"Some("ada") Ada [7, 7, 9] 3"#
     );
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("ada") Ada {7: 2, 9: 1} 30 "#
     );
     // The new one changes all of it; the old one goes on with what it can read.
-    at(&new, &id).get("/name/Lovelace");
+    at(&new, &token).get("/name/Lovelace");
     assert_eq!(
-        at(&old, &id).get("/show").text(),
+        at(&old, &token).get("/show").text(),
         r#"Some("ada") Lovelace [7, 7, 9] 3"#
     );
-    at(&old, &id).get("/name/Byron");
+    at(&old, &token).get("/name/Byron");
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("ada") Byron {7: 2, 9: 1} 30 dark"#
     );
-    at(&new, &id).get("/add/9");
+    at(&new, &token).get("/add/9");
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("ada") Byron {7: 2, 9: 2} 30 dark"#
     );
     // The cart is in the new form now: the old one shows its default, and leaves it alone.
     assert_eq!(
-        at(&old, &id).get("/show").text(),
+        at(&old, &token).get("/show").text(),
         r#"Some("ada") Byron [] 3"#
     );
-    at(&old, &id).get("/size/4");
+    at(&old, &token).get("/size/4");
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("ada") Byron {7: 2, 9: 2} 30 dark"#
     );
 
@@ -77,21 +77,21 @@ fn a_rolling_deploy_signs_nobody_out_and_loses_no_field() {
     for path in ["/sign-in/grace", "/name/Grace", "/add/1", "/size/5"] {
         assert_eq!(visitor.get(path).status, 200);
     }
-    let id = visitor.id();
+    let token = visitor.token();
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("grace") Grace {1: 1} 50 dark"#
     );
     assert_eq!(
-        at(&old, &id).get("/show").text(),
+        at(&old, &token).get("/show").text(),
         r#"Some("grace") Grace [] 0"#
     );
-    at(&old, &id).get("/name/Hopper");
+    at(&old, &token).get("/name/Hopper");
     assert_eq!(
-        at(&new, &id).get("/show").text(),
+        at(&new, &token).get("/show").text(),
         r#"Some("grace") Hopper {1: 1} 50 dark"#
     );
-    assert!(at(&new, &id).get("/show").header("set-cookie").is_none());
+    assert!(at(&new, &token).get("/show").header("set-cookie").is_none());
 }
 
 /// What a build has pinned, and what later builds make of the struct.
@@ -222,26 +222,20 @@ fn a_pinned_form_tells_what_live_sessions_would_lose() {
 async fn a_migration_is_stored_with_the_next_change() {
     use versions::*;
 
-    let sessions = TestSessions::new();
+    let store = MemoryStore::new();
+    let sessions = TestSessions::over(store.clone());
     let visitor = sessions
         .visitor::<First>(|visit| {
             visit.set_name(String::from("Ada Lovelace"));
             visit.set_cart(vec![7]);
         })
         .await;
+    let mut session = visitor.session::<Split>().await;
+    let key = session.key().expect("a key");
     let stored = async |name: &str| {
-        let info = sessions
-            .manager()
-            .list()
-            .next()
-            .await
-            .expect("one")
-            .expect("listed");
-        let record = session::SessionStore::load(sessions.manager().store(), &info.key).await;
-        let record = record.expect("loaded").expect("there");
+        let record = store.load(&key).await.expect("loaded").expect("there");
         record.fields.get(name).map(<[u8]>::to_vec)
     };
-    let mut session = visitor.session::<Split>().await;
     assert_eq!(
         (session.first.as_str(), session.last.as_str()),
         ("Ada", "Lovelace")
@@ -282,32 +276,38 @@ async fn what_this_version_has_stored_is_not_migrated_again() {
     }
 
     let sessions = TestSessions::new();
-    let saved = async |session: &mut Session<Split>| {
+    // Sets and saves a field, reads it anew, and gives what the client's cookie was changed to.
+    let saved = async |cookie: Option<&str>, session: &mut Session<Split>| {
         session.set_first(String::from("Grace"));
-        session.save().await.expect("saved");
-        let id = session.id();
+        let change = sessions.manager().save_if_modified(session).await;
+        let told = match change.expect("saved") {
+            CookieChange::Set { token, .. } => Some(token.expose()),
+            _ => None,
+        };
         let again: Session<Split> = sessions
             .manager()
-            .get(Some(id.as_str()))
+            .open(told.as_deref().or(cookie))
             .await
             .expect("there");
         assert!(!again.is_new());
         assert_eq!(again.first, "Grace");
+        told
     };
     let visitor = sessions
         .visitor::<First>(|visit| visit.set_name(String::from("Ada Lovelace")))
         .await;
     let mut session = visitor.session::<Split>().await;
     session.clear();
-    saved(&mut session).await;
+    let cleared = saved(None, &mut session).await;
     session.destroy();
-    saved(&mut session).await;
+    let destroyed = saved(None, &mut session).await;
+    assert!(cleared.is_some() && destroyed.is_some());
     let visitor = sessions
         .visitor::<Other>(|other| other.set_seen(true))
         .await;
     let mut session = visitor.session::<Split>().await;
     assert!(!session.is_modified());
-    saved(&mut session).await;
+    assert_eq!(saved(visitor.cookie(), &mut session).await, None);
 }
 
 /// A value that a migration made does not replace a value that another request set.

@@ -1,32 +1,41 @@
-//! What a field can say, over real HTTP: flash, ttl, merge, group, `on_conflict`, index.
+//! What a field can say, over real HTTP: flash, ttl, merge, group, `on_conflict`, rotate, owner.
 
 use std::process::Command;
 use std::time::Duration;
 
 use session::testing::TestSessions;
 use session::{
-    FilesystemStore, MemoryStore, Session, SessionError, SessionHandle, WhenFull, minutes, seconds,
+    CookieChange, FilesystemStore, MemoryStore, Saved, Session, SessionError, SessionKey,
+    SessionLimit, SessionManager, SessionStore as _, minutes, seconds,
 };
 use session_tests::client::Client;
+use session_tests::events::Events;
+use session_tests::faults::FaultyStore;
+use session_tests::gate::Gate;
 use session_tests::probe::Visit;
 use session_tests::process::Process;
-use session_tests::server::ProbeServer;
+use session_tests::server::{ProbeServer, block_on};
+use session_tests::stores::AnyStore;
 
-fn probes() -> [(ProbeServer, Option<tempfile::TempDir>); 2] {
+/// Each store of the library, and the folder that it is in.
+fn stores() -> [(AnyStore, Option<tempfile::TempDir>); 2] {
     let kept = tempfile::tempdir().expect("a folder");
     let files = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
     [
-        (ProbeServer::start(MemoryStore::new()), None),
-        (ProbeServer::start(files), Some(kept)),
+        (MemoryStore::new().into(), None),
+        (files.into(), Some(kept)),
     ]
 }
 
-fn block_on<R>(work: impl Future<Output = R>) -> R {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(work)
+fn probes() -> [(ProbeServer, Option<tempfile::TempDir>); 2] {
+    stores().map(|(store, kept)| (ProbeServer::start(store), kept))
+}
+
+/// Another server over `store`, whose changes wait at the gate until the test lets them through.
+fn slow_probe(store: &AnyStore) -> (ProbeServer, Gate) {
+    let (slow, gate) = (FaultyStore::new(store.clone()), Gate::default());
+    slow.hold("modify", &gate);
+    (ProbeServer::start(slow), gate)
 }
 
 /// A flash is shown once in a later request; setting it anew replaces it; taking nothing writes
@@ -40,9 +49,9 @@ fn a_flash_is_shown_once() {
         visitor.get("/notice/first");
         visitor.get("/notice/second");
         assert_eq!(visitor.get("/take").text(), "second");
-        let before = probe.sessions.store().calls();
+        let before = probe.calls();
         assert_eq!(visitor.get("/take").text(), "-");
-        let calls = probe.sessions.store().calls();
+        let calls = probe.calls();
         assert_eq!(calls.modify, before.modify, "taking nothing writes nothing");
     }
 }
@@ -51,25 +60,26 @@ fn a_flash_is_shown_once() {
 /// older one is being taken is not lost.
 #[test]
 fn a_flash_that_is_set_meanwhile_is_not_taken() {
-    for (probe, _kept) in probes() {
+    for (store, _kept) in stores() {
+        let probe = ProbeServer::start(store.clone());
+        let (slow_probe, gate) = slow_probe(&store);
         let mut visitor = probe.client();
         visitor.get("/notice/old");
-        let id = visitor.id();
+        let token = visitor.token();
+        let take = || slow_probe.holding(&token).get("/take").text();
         std::thread::scope(|scope| {
-            let slow = [(); 2].map(|()| {
-                let mut slow = probe.holding(&id);
-                scope.spawn(move || slow.get("/take?ms=1200").text())
-            });
-            std::thread::sleep(Duration::from_millis(400));
+            let slow = [(); 2].map(|()| scope.spawn(take));
+            gate.wait_for(2);
+            gate.open();
             for slow in slow {
                 assert_eq!(slow.join().expect("answered"), "old");
             }
             assert_eq!(visitor.get("/take").text(), "-");
             visitor.get("/notice/old");
-            let mut slow = probe.holding(&id);
-            let slow = scope.spawn(move || slow.get("/take?ms=1200").text());
-            std::thread::sleep(Duration::from_millis(400));
+            let slow = scope.spawn(take);
+            gate.wait_for_one();
             visitor.get("/notice/new");
+            gate.open();
             assert_eq!(slow.join().expect("answered"), "old");
             assert_eq!(visitor.get("/take").text(), "new");
             assert_eq!(visitor.get("/take").text(), "-");
@@ -81,9 +91,11 @@ fn a_flash_that_is_set_meanwhile_is_not_taken() {
 /// bytes are gone with the next save.
 #[test]
 fn a_field_with_a_ttl_runs_out() {
-    for (probe, _kept) in probes() {
+    for (store, _kept) in stores() {
+        let probe = ProbeServer::start(store.clone());
         let mut visitor = probe.client();
         visitor.get("/set/a/1");
+        let key = visitor.key();
         assert_eq!(visitor.get("/sudo").text(), "None");
         probe.clock.advance(minutes(10) - seconds(1));
         assert!(visitor.get("/who").text().contains("sudo=true\n"));
@@ -92,18 +104,13 @@ fn a_field_with_a_ttl_runs_out() {
         visitor.get("/set/a/2");
         probe.clock.advance(seconds(1));
         assert!(visitor.get("/who").text().contains("sudo=false\n"));
-        let stored = |probe: &ProbeServer| {
-            block_on(async {
-                let info = probe.sessions.list().next().await.expect("one");
-                let key = info.expect("listed").key;
-                let record = session::SessionStore::load(probe.sessions.store(), &key).await;
-                let record = record.expect("loaded").expect("there");
-                record.fields.get("sudo").is_some()
-            })
+        let is_stored = || {
+            let record = block_on(store.load(&key)).expect("loaded");
+            record.expect("there").fields.get("sudo").is_some()
         };
-        assert!(stored(&probe));
+        assert!(is_stored());
         visitor.get("/set/a/3");
-        assert!(!stored(&probe));
+        assert!(!is_stored());
         // Set anew, it lasts anew.
         assert_eq!(visitor.get("/sudo").text(), "None");
         probe.clock.advance(minutes(9));
@@ -121,10 +128,7 @@ async fn marking_all_as_changed_lets_no_field_last_longer() {
     sessions.clock().advance(minutes(9));
     let mut session = visitor.session::<Visit>().await;
     session.mark_modified();
-    assert_eq!(
-        session.save().await.expect("saved"),
-        session::Saved::Written
-    );
+    assert_eq!(session.save().await.expect("saved"), Saved::Written);
     assert!(visitor.session::<Visit>().await.sudo);
     sessions.clock().advance(minutes(1));
     assert!(!visitor.session::<Visit>().await.sudo);
@@ -139,10 +143,10 @@ fn a_merged_counter_counts_everything() {
     let processes = [serve(), serve()];
     let mut first = Client::new(processes[0].address);
     first.get("/set/a/1");
-    let id = first.id();
+    let token = first.token();
     std::thread::scope(|scope| {
         for client in 0..64 {
-            let mut mine = Client::holding(processes[client % 2].address, &id);
+            let mut mine = Client::holding(processes[client % 2].address, &token);
             scope.spawn(move || {
                 for round in 0..100 {
                     let path = format!("/count?ms={}", (client + round) % 5);
@@ -162,10 +166,10 @@ fn a_group_is_never_a_mix() {
     for (probe, _kept) in probes() {
         let mut visitor = probe.client();
         visitor.get("/balance/1");
-        let id = visitor.id();
+        let token = visitor.token();
         std::thread::scope(|scope| {
             for client in 0..8_u64 {
-                let (mut mine, mut other) = (probe.holding(&id), probe.holding(&id));
+                let (mut mine, mut other) = (probe.holding(&token), probe.holding(&token));
                 scope.spawn(move || {
                     for round in 0..20 {
                         // Often the rest stays the same, and only one of the two is changed.
@@ -193,41 +197,49 @@ fn a_group_is_never_a_mix() {
 /// error that the handler can match on.
 #[test]
 fn a_rejected_change_is_a_409() {
-    for (probe, _kept) in probes() {
+    for (store, _kept) in stores() {
+        let probe = ProbeServer::start(store.clone());
+        let (slow_probe, gate) = slow_probe(&store);
         let mut visitor = probe.client();
         visitor.get("/alone/1");
-        let id = visitor.id();
-        std::thread::scope(|scope| {
-            let slow = |path: &'static str| {
-                let mut slow = probe.holding(&id);
-                let slow = scope.spawn(move || slow.get(path));
-                std::thread::sleep(Duration::from_millis(400));
-                slow
-            };
-            let rejected = slow("/alone/2?ms=1200");
-            assert_eq!(visitor.get("/alone/3").status, 200);
-            let rejected = rejected.join().expect("answered");
-            assert_eq!(rejected.status, 409);
-            assert!(rejected.header("set-cookie").is_none());
-            assert_eq!(rejected.header("cache-control"), Some("no-store"));
-            assert!(visitor.get("/who").text().contains("alone=3\n"));
-            assert_eq!(probe.events.count("field_conflict"), 1);
-            assert_eq!(probe.events.count("store_failure"), 0);
-            let told = slow("/alone/4?ms=1200&save=1");
-            assert_eq!(visitor.get("/alone/5").status, 200);
-            let told = told.join().expect("answered");
-            assert_eq!(
-                (told.status, told.text()),
-                (200, String::from("alone is 5"))
-            );
-            // What others change beside it is no conflict, and neither is the same value.
-            let beside = slow("/alone/6?ms=1200");
-            visitor.get("/set/a/beside");
-            assert_eq!(beside.join().expect("answered").status, 200);
-        });
-        let seen = visitor.get("/who").text();
+        let token = visitor.token();
+        // What a request is answered whose save waits while `path` is asked for.
+        let mut overtaken = |slow: &'static str, path: &str| {
+            let mut client = slow_probe.holding(&token);
+            let slow = std::thread::spawn(move || client.get(slow));
+            gate.wait_for_one();
+            assert_eq!(visitor.get(path).status, 200);
+            gate.open();
+            slow.join().expect("answered")
+        };
+        let who = || probe.holding(&token).get("/who").text();
+        let rejected = overtaken("/alone/2", "/alone/3");
+        assert_eq!(rejected.status, 409);
+        assert!(rejected.header("set-cookie").is_none());
+        assert_eq!(rejected.header("cache-control"), Some("no-store"));
+        assert!(who().contains("alone=3\n"));
+        assert_eq!(slow_probe.events.count("field_conflict"), 1);
+        assert_eq!(slow_probe.events.count("store_failure"), 0);
+        let told = overtaken("/alone/4?save=1", "/alone/5");
+        assert_eq!(
+            (told.status, told.text()),
+            (200, String::from("alone is 5"))
+        );
+        // What others change beside it is no conflict, and neither is the value that was read.
+        let beside = overtaken("/alone/6", "/set/a/beside");
+        assert_eq!(beside.status, 200);
+        let unchanged = block_on(probe.sessions.open(Some(&token)));
+        let mut unchanged: Session<Visit> = unchanged.expect("opened");
+        probe.holding(&token).get("/alone/7");
+        unchanged.set_alone(6);
+        let unchanged = block_on(unchanged.save()).expect("no conflict");
+        assert_eq!(unchanged, Saved::Unchanged);
+        // Two that come to the same value have still both changed it.
+        let same = overtaken("/alone/8", "/alone/8");
+        assert_eq!(same.status, 409);
+        let seen = who();
         assert!(
-            seen.contains("alone=6\n") && seen.contains("\na=beside\n"),
+            seen.contains("alone=8\n") && seen.contains("\na=beside\n"),
             "{seen}"
         );
     }
@@ -247,7 +259,7 @@ fn sessions_are_found_and_ended_by_their_owner() {
         let mut bob = sign_in("bob");
         let is_alive = |visitor: &mut Client| visitor.get("/who").text().contains("new=false\n");
         let sessions = &probe.sessions;
-        let found = block_on(sessions.find("alice")).expect("found");
+        let found = block_on(sessions.sessions_of("alice")).expect("found");
         assert_eq!(found.len(), 3);
         assert!(found.is_sorted_by(|a, b| a.last_seen > b.last_seen));
         assert!(
@@ -256,20 +268,19 @@ fn sessions_are_found_and_ended_by_their_owner() {
                 .all(|info| info.owner.as_deref() == Some("alice"))
         );
         block_on(async {
-            let session: Session<Visit> = sessions.get(alices[1].cookie()).await.expect("opened");
-            let this: Vec<bool> = found.iter().map(|info| session.is(info)).collect();
-            assert_eq!(this, [false, true, false]);
-            let data = sessions.read::<Visit>(&found[0]).await;
+            let session: Session<Visit> = sessions.open(alices[1].cookie()).await.expect("opened");
+            let this = found.iter().map(|info| session.is_same_session(info));
+            assert_eq!(this.collect::<Vec<_>>(), [false, true, false]);
+            let data = sessions.view::<Visit>(&found[0]).await;
             let data = data.expect("read").expect("alive");
             assert_eq!(data.user.as_deref(), Some("alice"));
-            // A handle of somebody else's ends nothing.
-            let bobs = sessions.find("bob").await.expect("found")[0].handle();
-            assert!(!sessions.revoke("alice", &bobs).await.expect("asked"));
-            let none = SessionHandle::from(String::from("no handle"));
-            assert!(!sessions.revoke("alice", &none).await.expect("asked"));
+            // A key of somebody else's session ends nothing, nor does one that no session has.
+            for key in [bob.key(), SessionKey::from_bytes([7; 16])] {
+                assert!(!sessions.revoke("alice", &key).await.expect("asked"));
+            }
             assert!(
                 sessions
-                    .revoke("alice", &found[0].handle())
+                    .revoke("alice", &found[0].key)
                     .await
                     .expect("ended")
             );
@@ -277,22 +288,37 @@ fn sessions_are_found_and_ended_by_their_owner() {
         assert!(!is_alive(&mut alices[2]));
         assert!(is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
         block_on(async {
-            let session: Session<Visit> = sessions.get(alices[1].cookie()).await.expect("opened");
-            assert_eq!(sessions.revoke_others(&session).await.expect("ended"), 1);
+            let session: Session<Visit> = sessions.open(alices[1].cookie()).await.expect("opened");
+            let revoked = sessions.revoke_others(&session).await.expect("ended");
+            assert_eq!((revoked.ended, revoked.unreadable), (1, vec![]));
         });
         assert!(!is_alive(&mut alices[0]) && is_alive(&mut alices[1]) && is_alive(&mut bob));
-        // A change of role renews the id; signing out and in as another one moves the session.
+        // A change of role renews the token and keeps the key; signing in as another one moves the session.
+        let (key, token) = (alices[1].key(), alices[1].token());
         alices[1].get("/role/admin");
-        assert_eq!(block_on(sessions.find("alice")).expect("found").len(), 1);
+        assert_eq!(alices[1].key(), key);
+        assert_ne!(alices[1].token(), token);
+        assert_eq!(
+            block_on(sessions.sessions_of("alice"))
+                .expect("found")
+                .len(),
+            1
+        );
         alices[1].get("/login/carol");
-        assert_eq!(block_on(sessions.find("alice")).expect("found"), []);
-        assert_eq!(block_on(sessions.find("carol")).expect("found").len(), 1);
-        assert_eq!(block_on(sessions.revoke_all("bob")).expect("ended"), 1);
+        assert_eq!(block_on(sessions.sessions_of("alice")).expect("found"), []);
+        assert_eq!(
+            block_on(sessions.sessions_of("carol"))
+                .expect("found")
+                .len(),
+            1
+        );
+        let revoked = block_on(sessions.revoke_all("bob")).expect("ended");
+        assert_eq!((revoked.ended, revoked.unreadable), (1, vec![]));
         assert!(!is_alive(&mut bob) && is_alive(&mut alices[1]));
     }
 }
 
-/// Fifty requests in flight, some of which renew the id, and none of the sessions is left
+/// Fifty visitors with requests in flight, some of which renew their tokens, and none of the sessions is left
 /// when all of them are revoked.
 #[test]
 fn nothing_in_flight_survives_a_revocation() {
@@ -301,12 +327,12 @@ fn nothing_in_flight_survives_a_revocation() {
             .map(|_| {
                 let mut visitor = probe.client();
                 visitor.get("/login/alice");
-                visitor.id()
+                visitor.token()
             })
             .collect();
         std::thread::scope(|scope| {
-            for (number, id) in visitors.iter().enumerate() {
-                let mut visitor = probe.holding(id);
+            for (number, token) in visitors.iter().enumerate() {
+                let mut visitor = probe.holding(token);
                 scope.spawn(move || {
                     for round in 0..20 {
                         let path = match (number + round) % 4 {
@@ -320,23 +346,30 @@ fn nothing_in_flight_survives_a_revocation() {
                 });
             }
             std::thread::sleep(Duration::from_millis(30));
-            block_on(probe.sessions.revoke_all("alice")).expect("ended");
-            assert_eq!(block_on(probe.sessions.find("alice")).expect("found"), []);
+            let revoked = block_on(probe.sessions.revoke_all("alice")).expect("ended");
+            assert_eq!((revoked.ended, revoked.unreadable), (50, vec![]));
+            assert_eq!(
+                block_on(probe.sessions.sessions_of("alice")).expect("found"),
+                []
+            );
         });
-        assert_eq!(block_on(probe.sessions.find("alice")).expect("found"), []);
+        assert_eq!(
+            block_on(probe.sessions.sessions_of("alice")).expect("found"),
+            []
+        );
         assert_eq!(probe.records_of("alice"), 0);
     }
 }
 
-/// At most so many sessions of one owner, exactly, under fifty sign-ins at once.
+/// At most so many sessions of one owner under fifty sign-ins at once, and exactly so many when the rest comes
+/// one after the other. Two that race for the last place may both be refused.
 #[test]
 fn an_owner_has_no_more_sessions_than_allowed() {
-    for when_full in [WhenFull::EndOldest, WhenFull::RefuseNewest] {
+    for on_full in [SessionLimit::EvictOldest, SessionLimit::RejectNew] {
         let kept = tempfile::tempdir().expect("a folder");
         let files = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
-        let probe = ProbeServer::configured(files, |builder| {
-            builder.max_sessions_per_owner(5, when_full)
-        });
+        let probe =
+            ProbeServer::configured(files, |builder| builder.max_sessions_per_owner(5, on_full));
         let mut bob = probe.client();
         bob.get("/login/bob");
         let sign_in = |probe: &ProbeServer| {
@@ -352,35 +385,37 @@ fn an_owner_has_no_more_sessions_than_allowed() {
                 .map(|visitor| visitor.join().expect("answered"))
                 .collect()
         });
-        assert_eq!(
-            block_on(probe.sessions.find("alice")).expect("found").len(),
-            5
-        );
+        let found = || block_on(probe.sessions.sessions_of("alice")).expect("found");
         let mut alive = 0;
         for (visitor, status) in &mut visitors {
             let seen = visitor.get("/who").text();
             let is_alice = seen.contains("user=alice\n");
             alive += usize::from(is_alice);
-            match when_full {
-                WhenFull::RefuseNewest if *status == 403 => {
+            match on_full {
+                SessionLimit::RejectNew if *status == 409 => {
                     // Not signed in, and nothing is lost.
                     assert!(seen.contains("\na=cart\n") && !is_alice, "{seen}");
                 }
                 _ => assert_eq!(*status, 200),
             }
         }
-        assert_eq!(alive, 5);
+        assert_eq!(found().len(), alive);
+        match on_full {
+            SessionLimit::RejectNew => assert!(alive <= 5, "{alive}"),
+            _ => assert_eq!(alive, 5),
+        }
         assert!(bob.get("/who").text().contains("user=bob\n"));
         // One after the other, without a race.
+        while alive < 5 {
+            assert_eq!(sign_in(&probe).1, 200);
+            alive += 1;
+        }
         probe.clock.advance(seconds(1));
         let (mut latest, status) = sign_in(&probe);
         let is_let_in = latest.get("/who").text().contains("user=alice\n");
-        assert_eq!(is_let_in, when_full == WhenFull::EndOldest);
-        assert_eq!(status, if is_let_in { 200 } else { 403 });
-        assert_eq!(
-            block_on(probe.sessions.find("alice")).expect("found").len(),
-            5
-        );
+        assert_eq!(is_let_in, on_full == SessionLimit::EvictOldest);
+        assert_eq!(status, if is_let_in { 200 } else { 409 });
+        assert_eq!(found().len(), 5);
     }
 }
 
@@ -450,28 +485,36 @@ fn a_flash_outlives_a_restart_only_until_it_is_taken() {
     let first = serve();
     let mut visitor = Client::new(first.address);
     visitor.get("/notice/hello");
-    let id = visitor.id();
+    let token = visitor.token();
     drop(first);
     let second = serve();
     assert_eq!(
-        Client::holding(second.address, &id).get("/take").text(),
+        Client::holding(second.address, &token).get("/take").text(),
         "hello"
     );
     drop(second);
     let third = serve();
-    assert_eq!(Client::holding(third.address, &id).get("/take").text(), "-");
+    assert_eq!(
+        Client::holding(third.address, &token).get("/take").text(),
+        "-"
+    );
 }
 
-/// Any change of a `rotate` field renews the id, through `_mut()` and back to `None` too;
-/// several in one request renew it once; the same value again does not.
+/// Any change of a `rotate` field renews the session, through `_mut()` and back to `None` too; several in one
+/// request renew it once; the same value again does not. The key stays.
 #[actix_web::test]
-async fn any_change_of_a_rotate_field_renews_the_id_once() {
+async fn any_change_of_a_rotate_field_renews_the_session_once() {
     type Change = fn(&mut Session<Visit>);
-    let sessions = TestSessions::new();
+    let events = Events::default();
+    events.install_on_this_thread();
+    let store = MemoryStore::new();
+    let sessions = TestSessions::over(store.clone());
     let visitor = sessions
         .visitor::<Visit>(|visit| visit.set_a(String::from("kept")))
         .await;
     let mut session = visitor.session::<Visit>().await;
+    let key = session.key();
+    let mut token = visitor.cookie().expect("a cookie").to_owned();
     let changes: [(&str, bool, Change); 6] = [
         ("signed in", true, |session| {
             session.set_user(Some(String::from("alice")));
@@ -493,23 +536,36 @@ async fn any_change_of_a_rotate_field_renews_the_id_once() {
         ("signed out", true, |session| session.set_user(None)),
     ];
     for (what, renews, change) in changes {
-        let before = session.id();
         change(&mut session);
-        session.save().await.expect("saved");
-        assert_eq!(session.id() != before, renews, "{what}");
-        if renews {
-            let old = sessions.manager().get::<Visit>(Some(before.as_str())).await;
-            assert!(
-                old.expect("opened").is_new(),
-                "{what}: the old id is worthless"
-            );
+        let told = sessions.manager().save_if_modified(&mut session).await;
+        let renewals = events.count("renewed");
+        let _ = events.take();
+        match told.expect("saved") {
+            CookieChange::Set { token: new, .. } => {
+                assert!(renews, "{what}");
+                assert_eq!(renewals, 1, "{what}");
+                let old = std::mem::replace(&mut token, new.expose());
+                assert_ne!(old, token, "{what}");
+                let old = sessions.manager().open::<Visit>(Some(&old)).await;
+                assert!(
+                    old.expect("opened").is_new(),
+                    "{what}: the old token is worthless"
+                );
+            }
+            change => {
+                assert_eq!((change, renewals), (CookieChange::Keep, 0), "{what}");
+                assert!(!renews, "{what}");
+            }
         }
-        assert_eq!(sessions.manager().store().len(), 1, "{what}");
+        assert_eq!(session.key(), key, "{what}");
+        let now = sessions.manager().open::<Visit>(Some(&token)).await;
+        assert_eq!(now.expect("opened").key(), key, "{what}");
+        assert_eq!(store.len(), 1, "{what}");
     }
     assert_eq!(session.a, "kept");
 }
 
-/// Setting a `rotate` field of an anonymous session to nothing changes nothing: neither the id nor the
+/// Setting a `rotate` field of an anonymous session to nothing changes nothing: neither the token nor the
 /// absolute timeout.
 #[actix_web::test]
 async fn signing_out_whoever_is_not_signed_in_changes_nothing() {
@@ -519,18 +575,23 @@ async fn signing_out_whoever_is_not_signed_in_changes_nothing() {
         .await;
     sessions.clock().advance(minutes(1));
     let mut session = visitor.session::<Visit>().await;
-    let (id, began) = (session.id(), session.created_at());
+    let (key, began) = (session.key(), session.created_at());
     session.set_user(None);
     session.set_b(String::from("changed"));
-    session.save().await.expect("saved");
-    assert_eq!((session.id(), session.created_at()), (id, began));
+    let change = sessions.manager().save_if_modified(&mut session).await;
+    assert_eq!(change.expect("saved"), CookieChange::Keep);
+    let now = visitor.session::<Visit>().await;
+    assert_eq!((now.key(), now.created_at()), (key, began));
+    assert_eq!(now.b, "changed");
 }
 
 /// A session that is signed in anew does not count against itself.
 #[actix_web::test]
 async fn a_session_does_not_count_against_itself() {
-    for when_full in [WhenFull::EndOldest, WhenFull::RefuseNewest] {
-        let sessions = TestSessions::with(|builder| builder.max_sessions_per_owner(1, when_full));
+    for on_full in [SessionLimit::EvictOldest, SessionLimit::RejectNew] {
+        let store = MemoryStore::new();
+        let builder = SessionManager::builder(store.clone()).max_sessions_per_owner(1, on_full);
+        let sessions = TestSessions::of(builder);
         let visitor = sessions
             .visitor::<Visit>(|visit| visit.set_user(Some(String::from("alice"))))
             .await;
@@ -539,23 +600,17 @@ async fn a_session_does_not_count_against_itself() {
         session.clear();
         session.set_user(Some(String::from("alice")));
         session.save().await.expect("saved");
-        assert_eq!(
-            sessions.manager().find("alice").await.expect("found").len(),
-            1
-        );
-        assert_eq!(sessions.manager().store().len(), 1);
+        let found = sessions.manager().sessions_of("alice").await;
+        assert_eq!(found.expect("found").len(), 1);
+        assert_eq!(store.len(), 1);
     }
 }
 
-/// A request whose id another one has just renewed by time is the same session: it keeps it when all
-/// others are revoked, does not hand out the old id again, and sees a conflict as any other does.
+/// A request beside others of the same session, all of whose cookies stay as they are: it keeps the session
+/// when it revokes all others, its change does not undo theirs, and it sees a conflict and what caused it.
 #[actix_web::test]
-async fn a_request_with_the_renewed_id_is_of_the_same_session() {
-    let sessions = TestSessions::with(|builder| {
-        builder
-            .renew_interval(minutes(10))
-            .persistent_timeouts(minutes(60), minutes(600))
-    });
+async fn a_request_beside_others_is_of_the_same_session() {
+    let sessions = TestSessions::new();
     let manager = sessions.manager();
     let visitor = sessions
         .visitor::<Visit>(|visit| {
@@ -563,22 +618,18 @@ async fn a_request_with_the_renewed_id_is_of_the_same_session() {
             visit.set_alone(1);
         })
         .await;
-    let mut first = visitor.session::<Visit>().await;
-    first.persist_for(minutes(60));
-    first.save().await.expect("saved");
-    sessions.clock().advance(minutes(10));
     let mut slow = visitor.session::<Visit>().await;
     let mut fast = visitor.session::<Visit>().await;
     fast.set_alone(2);
     let change = manager.save_if_modified(&mut fast).await.expect("saved");
-    assert!(matches!(change, session::CookieChange::Set { .. }));
-    assert_eq!(manager.revoke_others(&slow).await.expect("asked"), 0);
+    assert_eq!(change, CookieChange::Keep);
+    let revoked = manager.revoke_others(&slow).await.expect("asked");
+    assert_eq!((revoked.ended, revoked.unreadable), (0, vec![]));
     slow.set_a(String::from("late"));
     let change = manager.save_if_modified(&mut slow).await.expect("saved");
-    assert_eq!(change, session::CookieChange::Keep);
+    assert_eq!(change, CookieChange::Keep);
     let mut late = visitor.session::<Visit>().await;
     assert_eq!((late.alone, late.a.as_str()), (2, "late"));
-    // A conflict shows what is stored, not what leads there.
     fast.set_alone(3);
     fast.save().await.expect("saved");
     late.set_alone(4);
@@ -586,7 +637,47 @@ async fn a_request_with_the_renewed_id_is_of_the_same_session() {
     late.refresh();
     assert_eq!(late.alone, 3);
     late.set_alone(4);
-    assert_eq!(late.save().await.expect("saved"), session::Saved::Written);
+    assert_eq!(late.save().await.expect("saved"), Saved::Written);
+}
+
+/// The cookie of a session that is kept is set again by a request that another one has not overtaken, with
+/// the same token; a request that a change of privilege has overtaken sets none, and ends no session.
+#[actix_web::test]
+async fn a_request_of_a_kept_session_hands_out_no_old_token() {
+    let sessions =
+        TestSessions::with(|builder| builder.persistent_timeouts(minutes(60), minutes(600)));
+    let manager = sessions.manager();
+    let visitor = sessions
+        .visitor::<Visit>(|visit| visit.set_user(Some(String::from("alice"))))
+        .await;
+    let mut first = visitor.session::<Visit>().await;
+    first.persist_for(minutes(60));
+    first.save().await.expect("saved");
+    sessions.clock().advance(minutes(10));
+    let token_of = |change| match change {
+        CookieChange::Set { token, .. } => token.expose(),
+        change => panic!("the cookie is to be set: {change:?}"),
+    };
+    let mut slow = visitor.session::<Visit>().await;
+    let mut beside = visitor.session::<Visit>().await;
+    beside.set_b(String::from("beside"));
+    let change = manager.save_if_modified(&mut beside).await.expect("saved");
+    assert_eq!(Some(token_of(change).as_str()), visitor.cookie());
+    let mut fast = visitor.session::<Visit>().await;
+    fast.renew();
+    let change = manager.save_if_modified(&mut fast).await.expect("saved");
+    let token = token_of(change);
+    assert_ne!(Some(token.as_str()), visitor.cookie());
+    assert!(matches!(
+        manager.revoke_others(&slow).await,
+        Err(SessionError::Ended)
+    ));
+    slow.set_a(String::from("late"));
+    let change = manager.save_if_modified(&mut slow).await.expect("dropped");
+    assert_eq!(change, CookieChange::Keep);
+    let now = manager.open::<Visit>(Some(&token)).await.expect("opened");
+    assert!(!now.is_new());
+    assert_eq!((now.a.as_str(), now.b.as_str()), ("", "beside"));
 }
 
 /// Types whose encoding has no order of its own.
@@ -678,14 +769,18 @@ async fn a_mutable_borrow_of_an_unordered_field_is_no_change() {
     for round in 0..100 {
         let visitor = sessions.visitor::<Unordered>(fill).await;
         let mut looking = visitor.session::<Unordered>().await;
-        let id = looking.id();
         look(&mut looking);
         assert_eq!(
             looking.save().await.expect("saved"),
-            session::Saved::Unchanged,
+            Saved::Unchanged,
             "round {round}"
         );
-        assert_eq!(looking.id(), id, "round {round}: no change, so no new id");
+        let change = sessions.manager().save_if_modified(&mut looking).await;
+        assert_eq!(
+            change.expect("saved"),
+            CookieChange::Keep,
+            "round {round}: no change, so no new token"
+        );
 
         let mut looking = visitor.session::<Unordered>().await;
         look(&mut looking);
@@ -715,18 +810,17 @@ async fn a_change_of_an_unordered_field_is_saved() {
     let sessions = TestSessions::new();
     let visitor = sessions.visitor::<Unordered>(fill).await;
     let mut session = visitor.session::<Unordered>().await;
-    let id = session.id();
     session.update_rights(|rights| rights.insert(String::from("1"), 7));
     session.update_cart(|cart| cart.lines.remove(&3));
     session.set_flags(std::collections::HashSet::from([true]));
     session.update_amounts(|amounts| amounts.insert(1, 2));
-    session.save().await.expect("saved");
-    assert_ne!(session.id(), id, "a changed `rotate` field");
-    let seen = sessions
-        .manager()
-        .get::<Unordered>(Some(session.id().as_str()))
-        .await
-        .expect("read");
+    let change = sessions.manager().save_if_modified(&mut session).await;
+    let CookieChange::Set { token, .. } = change.expect("saved") else {
+        panic!("a changed `rotate` field renews the session");
+    };
+    let token = token.expose();
+    let seen = sessions.manager().open::<Unordered>(Some(&token)).await;
+    let seen = seen.expect("opened");
     assert_eq!(seen.rights["1"], 7);
     assert!(!seen.cart.lines.contains_key(&3) && seen.flags.len() == 1);
     assert_eq!(seen.amounts[&1], 2);

@@ -15,7 +15,8 @@ pub(super) fn accessors(model: &Model) -> TokenStream {
     let methods = model.fields.iter().map(|field| accessors_of(model, field));
     quote! {
         #[automatically_derived]
-        #[allow(dead_code, deprecated)]
+        // The setter of a field `_a` is `set__a`.
+        #[allow(dead_code, deprecated, non_snake_case)]
         impl #parameters #companion #arguments #where_clause {
             #(#methods)*
         }

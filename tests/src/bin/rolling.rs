@@ -76,7 +76,7 @@ mod old {
     }
 }
 
-/// What is being deployed: `name` is `full_name` now, the cart knows quantities, there is an index
+/// What is being deployed: `name` is `full_name` now, the cart knows quantities, there is an owner
 /// and a theme, and the size is kept in other units.
 mod new {
     use std::collections::BTreeMap;

@@ -49,8 +49,8 @@ fn change(session: &mut Session<Visit>) -> ClosureResult {
 }
 
 fn main() {
-    let sessions = SessionManager::builder(MemoryStore::new()).build();
-    let mut session: Session<Visit> = sessions.create().expect("an id");
+    let sessions = SessionManager::new(MemoryStore::new());
+    let mut session: Session<Visit> = sessions.create();
     let ClosureResult = change(&mut session);
     assert_eq!((session.views, session.total, session.seen), (4, 3, 1));
     assert_eq!((session.lines.as_slice(), session.allowed.as_slice()), (&[1][..], &[1][..]));

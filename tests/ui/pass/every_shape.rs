@@ -1,4 +1,5 @@
 //! Generics, raw identifiers, cfg, local structs, names of our own insides, no fields at all.
+#![deny(warnings)]
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;

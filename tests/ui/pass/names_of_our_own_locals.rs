@@ -72,8 +72,8 @@ mod stored {
 }
 
 fn main() {
-    let sessions = session::SessionManager::builder(session::MemoryStore::new()).build();
-    let visit: Session<Visit> = sessions.create().expect("an id");
+    let sessions = session::SessionManager::new(session::MemoryStore::new());
+    let visit: Session<Visit> = sessions.create();
     let found = [
         visit.a, visit.b, visit.c, visit.d, visit.e, visit.f, visit.g, visit.h,
     ];
