@@ -57,6 +57,7 @@ impl Ledger {
             change.2 = Some(now());
         }
         known.owner_changes -= u32::from(sent.plan.changes_owner());
+        known.owner_epoch += u64::from(sent.plan.changes_owner());
         known.clears_in_flight -= u32::from(sent.plan.clears);
         if let Some(field) = sent.plan.field {
             known.fields[field].unanswered.remove(&sent.number);
@@ -339,6 +340,8 @@ impl Ledger {
             }
             (409, "Late") => sent.plan.is_privileged,
             (401 | 409, "Live") => met || excuse.is_some(),
+            // What it has made by an early save was revoked before its commit.
+            (401, _) if sent.plan.has_early_save && sent.plan.login.is_some() => true,
             // A late request reads nothing anew.
             (401, _) => sent.plan.steps.iter().any(|step| step == "reload"),
             (409, _) => false,
@@ -364,7 +367,9 @@ impl Ledger {
                 "Late" => plan.login.is_some(),
                 _ => plan.adds || plan.field.is_some() || plan.login.is_some(),
             };
-            if is_ok && must_be_new && !(plan.destroys && plan.has_early_save) {
+            // A later sign-in of the owner has ended it already, where their number is limited.
+            let may_be_evicted = plan.login.is_some() && self.limit.is_some();
+            if is_ok && must_be_new && !may_be_evicted && !(plan.destroys && plan.has_early_save) {
                 return Err(self.violation("a new session without a cookie", &keys));
             }
             return Ok(());
@@ -475,7 +480,8 @@ impl Ledger {
             known.log.remove(&sent.number);
             return;
         }
-        if is_ok && !plan.destroys && plan.changes_owner() {
+        // Without a new token nothing has changed: it was so already, as far as the request has read.
+        if is_ok && !plan.destroys && plan.changes_owner() && answer.set_cookie.is_some() {
             known.owner.clone_from(&plan.login);
             known.is_owner_sure = known.owner_changes == 0;
         }

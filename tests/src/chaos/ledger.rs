@@ -231,6 +231,16 @@ impl Ledger {
         {
             known.excuse = Some(format!("{number} revokes it"));
         }
+        if let Some(owner) = sent.plan.login.as_ref().filter(|_| self.limit.is_some()) {
+            // Those that the owner's browsers have lost sight of: the others are shared anyway.
+            let owned = self
+                .sessions
+                .values_mut()
+                .filter(|known| known.owner.as_ref() == Some(owner));
+            for known in owned {
+                known.excuse = Some(format!("{number} may be one too many"));
+            }
+        }
         sent.at = now();
         sent
     }
