@@ -44,7 +44,7 @@ impl Ledger {
                 .privileged
                 .retain(|(number, _, _)| *number != sent.number);
         }
-        self.note_request(sent.key, &format!("{} was not sent", sent.number));
+        self.note_request(sent, &format!("{} was not sent", sent.number));
     }
 
     /// It is not on its way any more.
@@ -80,7 +80,7 @@ impl Ledger {
             let excuse = format!("{number} was not answered: {why}");
             self.limit_excuses.insert(owner.clone(), excuse);
         }
-        self.note_request(sent.key, &format!("{number} was not answered: {why}"));
+        self.note_request(sent, &format!("{number} was not answered: {why}"));
     }
 
     fn answered(&mut self, sent: &Sent, answer: &Answer) -> Verdict {
@@ -94,7 +94,7 @@ impl Ledger {
         let told = answer.text.trim_end().replace('\n', " ");
         let told = told.get(..300).unwrap_or(&told);
         let line = format!("{number} answered {status}{cookie}: {told}");
-        self.note_request(sent.key, &line);
+        self.note_request(sent, &line);
         let at_fault: Vec<SessionKey> = sent.key.into_iter().collect();
         let is_on_purpose = sent.plan.fails && answer.field("purpose").is_some();
         let is_expected = match status {
@@ -372,6 +372,12 @@ impl Ledger {
             if is_ok && must_be_new && !may_be_evicted && !(plan.destroys && plan.has_early_save) {
                 return Err(self.violation("a new session without a cookie", &keys));
             }
+            // One that is not in the index when it is counted is taken to be evicted, and lives untold.
+            if may_be_evicted && !self.was_index_whole(sent) {
+                self.figures
+                    .count("sign-ins without a cookie while the index was damaged");
+                self.unanswered_creations.insert(sent.number);
+            }
             return Ok(());
         };
         if let Some(jar) = sent.browser.and_then(|browser| self.jars.get_mut(browser)) {
@@ -533,7 +539,7 @@ impl Ledger {
                 return Err(self.violation(&what, &[key]));
             }
         }
-        if !sent.was_index_whole || self.is_index_damaged {
+        if !self.was_index_whole(sent) {
             return Ok(());
         }
         let is_all = answer.field("revoked-all").is_some();

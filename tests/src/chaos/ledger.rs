@@ -81,6 +81,7 @@ pub(super) struct Sent {
     /// Whose each session surely was when it was sent, for revocations.
     pub(super) owned: Vec<(SessionKey, String, u64)>,
     pub(super) was_index_whole: bool,
+    pub(super) damages: u64,
 }
 
 /// How often something has happened.
@@ -111,6 +112,8 @@ pub(super) struct Ledger {
     pub(super) limit_excuses: BTreeMap<String, String>,
     /// Requests that may have created a session that nobody knows of.
     pub(super) unanswered_creations: BTreeSet<u64>,
+    /// What became of the last requests.
+    pub(super) requests: BTreeMap<u64, String>,
     /// What the nemesis did last.
     pub(super) world: VecDeque<String>,
     /// How many sessions an owner may have, and whether one too many is refused.
@@ -129,6 +132,9 @@ pub(super) fn is_shared(owner: &str) -> bool {
 
 const HISTORY: usize = 80;
 
+/// Of how many requests it is kept what became of them.
+const REQUESTS: usize = 20_000;
+
 fn push(history: &mut VecDeque<String>, line: String) {
     if history.len() >= HISTORY {
         history.pop_front();
@@ -145,11 +151,29 @@ impl Ledger {
         }
     }
 
-    /// The same for a request, which is told only where it is about a session.
-    pub(super) fn note_request(&mut self, key: Option<SessionKey>, line: &str) {
-        if key.is_some() {
-            self.note(key, line);
+    /// The same for what became of a request.
+    pub(super) fn note_request(&mut self, sent: &Sent, line: &str) {
+        if sent.key.is_some() {
+            self.note(sent.key, line);
         }
+        let line = format!("{:.6} {:?} {line}", seconds(now()), sent.plan.steps);
+        self.requests.insert(sent.number, line);
+        if self.requests.len() > REQUESTS {
+            self.requests.pop_first();
+        }
+    }
+
+    /// Whether the owner index was whole all the time that a request was on its way.
+    pub(super) fn was_index_whole(&self, sent: &Sent) -> bool {
+        sent.was_index_whole && !self.is_index_damaged && sent.damages == self.damages
+    }
+
+    /// What became of these requests.
+    pub(super) fn tell_requests(&self, numbers: &[u64]) -> String {
+        let lines = numbers
+            .iter()
+            .filter_map(|number| self.requests.get(number));
+        lines.cloned().collect::<Vec<String>>().join("; ")
     }
 
     /// The violation, with the history of the sessions that it is about.
@@ -215,6 +239,7 @@ impl Ledger {
             owner_epoch: 0,
             owned,
             was_index_whole: !self.is_index_damaged,
+            damages: self.damages,
         };
         if let Some(key) = key {
             self.sent_to(key, &mut sent);

@@ -122,7 +122,11 @@ fn compare(
             let is_explained = |number| ledger.unanswered_creations.contains(number);
             if ledger.unanswered_creations.is_empty() || !found.log.iter().all(is_explained) {
                 return Err(ledger.violation(
-                    &format!("a session is stored that nobody has made: {:?}", found.log),
+                    &format!(
+                        "a session is stored that nobody has made: {:?}: {}",
+                        found.log,
+                        ledger.tell_requests(&found.log)
+                    ),
                     &[*key],
                 ));
             }
