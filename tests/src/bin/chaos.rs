@@ -39,7 +39,7 @@ fn settings() -> Result<(Settings, PathBuf), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("session-chaos-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
     let mut settings = Settings {
-        duration: Duration::from_secs(60),
+        duration: Duration::from_mins(1),
         seed: 1,
         probe: own.with_file_name("probe"),
         folder: folder.clone(),
@@ -51,7 +51,7 @@ fn settings() -> Result<(Settings, PathBuf), Box<dyn std::error::Error>> {
     while let Some(word) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
-            "--minutes" => settings.duration = Duration::from_secs(60 * value()?.parse::<u64>()?),
+            "--minutes" => settings.duration = Duration::from_mins(value()?.parse()?),
             "--seconds" => settings.duration = Duration::from_secs(value()?.parse()?),
             "--seed" => settings.seed = value()?.parse()?,
             "--evict" => settings.limit = Some((value()?.parse()?, false)),

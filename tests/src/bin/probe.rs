@@ -69,8 +69,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder = builder.max_sessions_per_owner(sessions, limit);
     }
     let server = if is_chaos {
-        // So that what was not saved is never answered as if it were.
-        let sessions = builder.on_session_ended(OnSessionEnded::Fail).build()?;
+        // So that what was not saved is never answered as if it were; and touches come often.
+        let sessions = builder
+            .on_session_ended(OnSessionEnded::Fail)
+            .touch_interval(Duration::from_secs(1))
+            .build()?;
         serve_chaos(&sessions, is_axum)
     } else {
         serve_probe(&builder.build()?)

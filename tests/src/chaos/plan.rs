@@ -19,6 +19,7 @@ pub(super) enum Revokes {
 
 /// What one request does.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Plan {
     pub(super) steps: Vec<String>,
     /// Adds one, and its number.
@@ -33,7 +34,7 @@ pub(super) struct Plan {
     pub(super) clears: bool,
     pub(super) destroys: bool,
     pub(super) revokes: Revokes,
-    /// All that it changes is saved by the commit, not earlier.
+    /// Something is saved before the commit.
     pub(super) has_early_save: bool,
     pub(super) fails: bool,
     pub(super) expires: bool,

@@ -2,26 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
 
-use session::{SessionInfo, SessionKey};
+use session::SessionKey;
 
-use super::app::{Visit, now};
+use super::app::now;
 use super::ledger::{Ledger, Verdict, Violation, is_shared, key_of};
 use super::nemesis::sweep;
 use super::plan::{Plan, SHARED};
 use super::random::Random;
 use super::run::Shared;
+use super::stored::{Stored, read, settle};
 use super::wire::{Line, Sending};
 use crate::server::block_on;
-
-/// A session as it is stored.
-struct Stored {
-    info: SessionInfo,
-    log: Vec<u64>,
-    views: u64,
-    fields: Vec<u64>,
-}
 
 /// After how many changes a browser begins a new session, so that answers stay short.
 const LONG: usize = 120;
@@ -51,64 +43,6 @@ pub(super) fn check(shared: &Shared, random: &mut Random) -> Verdict {
     begin_anew(shared, random)?;
     shared.ledger().figures.count("looks at what is stored");
     Ok(())
-}
-
-/// Waits until nothing changes any more.
-fn settle(shared: &Shared) {
-    let until = Instant::now() + Duration::from_secs(20);
-    let mut before = None;
-    while Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(400));
-        let listed = listing(shared);
-        if before.as_ref() == Some(&listed) {
-            return;
-        }
-        before = Some(listed);
-    }
-}
-
-fn listing(shared: &Shared) -> BTreeMap<String, Option<SystemTime>> {
-    let entries = fs::read_dir(&shared.folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| {
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            (
-                entry.file_name().to_string_lossy().into_owned(),
-                modified.ok(),
-            )
-        })
-        .collect()
-}
-
-fn read(shared: &Shared) -> Result<HashMap<SessionKey, Stored>, Violation> {
-    let fail = |error: String| {
-        let what = format!("what is stored cannot be read: {error}");
-        Err(shared.ledger().violation(&what, &[]))
-    };
-    block_on(async {
-        let mut stored = HashMap::new();
-        let mut records = shared.sessions.list();
-        while let Some(found) = records.next().await {
-            let info = match found {
-                Ok(info) => info,
-                Err(error) => return fail(error.to_string()),
-            };
-            match shared.sessions.view::<Visit>(&info).await {
-                Ok(Some(view)) => {
-                    let found = Stored {
-                        log: view.log.clone(),
-                        views: view.views,
-                        fields: view.fields().to_vec(),
-                        info,
-                    };
-                    stored.insert(found.info.key, found);
-                }
-                Ok(None) => {}
-                Err(error) => return fail(error.to_string()),
-            }
-        }
-        Ok(stored)
-    })
 }
 
 /// Gives the sessions that nobody knew of.

@@ -1,9 +1,8 @@
 //! One request over a real socket, and what its answer says.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-use std::io::Write as _;
 
 use session::SessionKey;
 
@@ -114,7 +113,7 @@ impl Line {
 
 fn connect(address: SocketAddr) -> Option<TcpStream> {
     let connection = TcpStream::connect(address).ok()?;
-    let timeout = Some(Duration::from_secs(60));
+    let timeout = Some(Duration::from_mins(1));
     connection.set_read_timeout(timeout).ok()?;
     connection.set_nodelay(true).ok()?;
     Some(connection)
