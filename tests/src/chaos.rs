@@ -9,6 +9,7 @@
 pub mod app;
 mod attacker;
 mod browser;
+mod full;
 mod judge;
 mod ledger;
 mod nemesis;

@@ -137,6 +137,11 @@ async fn take(
             let saved = session.save().await?;
             let _ = writeln!(text, "saved={saved:?}");
         }
+        // Goes on whatever becomes of it.
+        "attempt" => {
+            let is_saved = session.save().await.is_ok();
+            let _ = writeln!(text, "attempted={is_saved}");
+        }
         // Waits for the save no longer than so many microseconds; the commit finishes it.
         "try" => match timeout(Duration::from_micros(amount), session.save()).await {
             Ok(saved) => {

@@ -82,6 +82,12 @@ impl Plan {
         self.step("save")
     }
 
+    /// A save that may fail.
+    fn attempt(mut self) -> Self {
+        self.has_early_save = true;
+        self.step("attempt")
+    }
+
     pub(super) fn give_up(mut self, random: &mut Random) -> Self {
         self.has_early_save = true;
         self.step(format!("try={}", 1 + random.below(3000)))
@@ -152,9 +158,14 @@ pub(super) fn calm(random: &mut Random, field: usize) -> Plan {
         36..44 => plan.add().set(field).save(),
         44..58 => plan.add().give_up(random).think(random),
         58..62 => plan.add().save().set(field),
-        62..66 => plan.add().save().fail(),
+        62..64 => plan.add().save().fail(),
+        64..66 => plan.add().give_up(random).set(field).give_up(random),
         66..69 => plan.add().fail(),
-        69..72 => plan.think(random).privileged("renew"),
+        69..71 => plan.think(random).privileged("renew"),
+        71 => {
+            let plan = plan.privileged("renew").save().privileged("renew");
+            plan.save().privileged("renew")
+        }
         72..80 => plan.think(random).privileged("role").add(),
         80..83 => plan.privileged("role").save().think(random).set(field),
         83..85 => plan.privileged("role").save().fail(),
@@ -182,7 +193,8 @@ pub(super) fn wild(random: &mut Random, field: usize, key: Option<session::Sessi
         58..62 => plan.think(random).clear(),
         62..66 => plan.think(random).leave(),
         66..70 => plan.think(random).destroy(),
-        70..72 => plan.add().save().destroy(),
+        70 => plan.add().save().destroy(),
+        71 => plan.add().think(random).attempt().destroy(),
         72..74 => plan.think(random).destroy().add(),
         74..76 => plan.destroy().fail(),
         76..81 => match key {

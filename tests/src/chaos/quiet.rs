@@ -6,6 +6,7 @@ use std::fs;
 use session::SessionKey;
 
 use super::app::now;
+use super::full;
 use super::ledger::{Ledger, Verdict, Violation, is_shared, key_of};
 use super::nemesis::sweep;
 use super::plan::{Plan, SHARED};
@@ -34,6 +35,7 @@ pub(super) fn check(shared: &Shared, random: &mut Random) -> Verdict {
     }
     check_cookies(shared, random)?;
     check_limit(shared, &stored, random)?;
+    full::check(shared, random)?;
     for place in 0..shared.servers.count() {
         if !sweep(shared, place) {
             return Err(shared.ledger().violation("a sweep has failed", &[]));
