@@ -50,8 +50,8 @@ pub enum SessionError {
     /// not be carried out twice.
     #[error("it is not known whether the session was saved")]
     InDoubt,
-    /// The response head is on its way, so a new token can no longer reach the client. Save once before
-    /// the handler returns.
+    /// The response head is on its way, so a new token can no longer reach the client: the changes are
+    /// dropped. Save once before the handler returns.
     #[error("the response head has left, so a new session token cannot reach the client any more")]
     HeadSent,
 }

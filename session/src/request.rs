@@ -23,7 +23,7 @@ pub(crate) use batch::Batch;
 pub(crate) use finish::ResponseHeaders;
 pub use finish::{CookieChange, Finish};
 pub use saved::Saved;
-pub(crate) use state::{Known, Phase, State, Times};
+pub(crate) use state::{Known, Phase, State};
 
 use crate::cookie::{self, Candidates};
 use crate::manager::Shared;

@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mistakes::mistake;
 use crate::record::{Changes, Field, Fields, Record};
-use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved, Times};
+use crate::request::{Arrival, Batch, CookieChange, Known, Phase, Request, Saved};
 use crate::typed::{Companion, Reader, SessionData, Version, Writer};
-use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, seconds};
+use crate::{EncodeError, SessionError, SessionInfo, SessionKey, Timestamp, days, seconds};
 
 /// A typed copy of the visitor's session.
 ///
@@ -273,9 +272,9 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Ends the session when it is not used for so long, never later than the manager's timeouts allow;
-    /// with `None`, when those say.
+    /// with `None`, when those say. Rounded up to a whole second.
     pub fn idle_within(&mut self, duration: impl Into<Option<Duration>>) {
-        let duration = duration.into();
+        let duration = duration.into().map(whole_seconds);
         self.batch(|batch| batch.idle_within = Some(duration));
     }
 
@@ -299,7 +298,9 @@ impl<T: SessionData> Session<T> {
 
     /// Saves whatever has changed, and tells what must be done to the client's cookie.
     pub(crate) async fn save_for_client(&mut self) -> Result<CookieChange, SessionError> {
-        self.save().await?;
+        if self.save().await? == Saved::Dropped {
+            return Err(SessionError::Ended);
+        }
         let shared = self.request.shared();
         let state = self.request.state();
         Ok(state.map_or(CookieChange::Keep, |mut state| state.cookie_change(shared)))
@@ -453,7 +454,12 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
     let shared = request.shared();
     let key = request.state().and_then(|state| state.key());
     let Some(key) = key else {
-        return Err(SessionError::Ended);
+        let is_new = (request.state()).is_some_and(|state| state.session == Known::New);
+        return if is_new {
+            Ok(())
+        } else {
+            Err(SessionError::Ended)
+        };
     };
     let found = shared.store.load(&key).await?;
     let now = shared.now();
@@ -467,8 +473,8 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
     });
     match live {
         Some(record) if state.session == Known::Live(key) => {
-            state.record = Some(Arc::new(record));
-            state.times = Times::Stored;
+            // A save of this request may have learned of a later one meanwhile.
+            state.learn(record);
             Ok(())
         }
         _ => {
@@ -481,7 +487,7 @@ async fn reload(request: &Request) -> Result<(), SessionError> {
 fn whole_seconds(duration: Duration) -> Duration {
     let is_whole = duration.subsec_nanos() == 0;
     let whole = seconds(duration.as_secs().saturating_add(u64::from(!is_whole)));
-    whole.max(seconds(1))
+    whole.clamp(seconds(1), days(400))
 }
 
 fn need_base(fields: &[Field]) -> bool {

@@ -254,6 +254,11 @@ impl Response {
 /// `None` when the connection is closed before a whole answer has come.
 fn exchange(connection: &mut TcpStream, method: &str, request: &[u8]) -> Option<Response> {
     connection.write_all(request).ok()?;
+    receive(connection, method)
+}
+
+/// The answer to a request by `method`.
+pub(crate) fn receive(connection: &mut TcpStream, method: &str) -> Option<Response> {
     let mut received = Vec::new();
     let (head_length, status, headers) = loop {
         if let Some(head) = parse_head(&received) {

@@ -1,6 +1,7 @@
 //! What the whole-library tests share: a probe application on real sockets, a client that sends
 //! exactly the bytes it is told to, and a look at stores and logs.
 
+pub mod chaos;
 pub mod client;
 pub mod crash;
 pub mod events;

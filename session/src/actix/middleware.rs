@@ -314,11 +314,12 @@ fn respond<B: MessageBody + 'static>(
             Ok(response.map_into_left_body())
         }
         (Ok(response), Some(failed)) => {
-            let http_request = response.into_parts().0;
+            let (http_request, replaced) = response.into_parts();
             let mut response = match &middleware.0.on_failed_save {
                 Some(respond) => respond(&failed, &http_request),
                 None => failure(status(failed.status())),
             };
+            Finish::take_cookies(replaced.headers(), response.headers_mut());
             finish.apply(response.headers_mut());
             let response = ServiceResponse::new(http_request, response);
             Ok(response.map_into_right_body())

@@ -36,10 +36,7 @@ impl Current {
     pub(super) fn around(&self, request: &Request, only_for: Option<TypeId>) -> Around {
         let same_manager =
             |entry: &Entry| entry.request.is_of_same_manager(request) && entry.only_for == only_for;
-        let same_cookie = |entry: &Entry| {
-            entry.request.cookie_name() == request.cookie_name()
-                && !entry.request.is_of_same_manager(request)
-        };
+        let same_cookie = |entry: &Entry| entry.request.cookie_name() == request.cookie_name();
         if self.0.iter().any(same_manager) {
             Around::SameManager
         } else if self.0.iter().any(same_cookie) {

@@ -236,8 +236,14 @@ where
             };
             let mut response = match (finish.error.take(), on_failed_save) {
                 (None, _) => response,
-                (Some(error), Some((respond, parts))) => respond(&error, &parts),
-                (Some(error), None) => failure(error.status()),
+                (Some(error), on_failed_save) => {
+                    let mut failed = match on_failed_save {
+                        Some((respond, parts)) => respond(&error, &parts),
+                        None => failure(error.status()),
+                    };
+                    Finish::take_cookies(response.headers(), failed.headers_mut());
+                    failed
+                }
             };
             finish.apply(response.headers_mut());
             Ok(response)

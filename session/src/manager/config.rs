@@ -145,7 +145,8 @@ impl SessionManagerBuilder {
     ///
     /// With `false`, a new session takes the token that the client sent, whoever made that up. This is
     /// what werkzeug's `renew_missing=False` does, and it is how session fixation works
-    /// (CWE-384). It is here for those who move from there; fields marked `rotate` still give the session
+    /// (CWE-384). The token of a session that has ended can be used again, too, and a request that began
+    /// before the end then reaches the new session: an ended session does not stay ended. It is here for those who move from there; fields marked `rotate` still give the session
     /// a new secret at a sign-in.
     pub fn renew_missing(mut self, renew: bool) -> Self {
         self.policy.renew_missing = renew;

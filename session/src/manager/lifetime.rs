@@ -56,6 +56,11 @@ impl Lifetimes {
             None if record.owner.is_none() => self.anonymous.unwrap_or(self.standard),
             None => self.standard,
         };
+        // However long cookies are kept, a session that nobody owns is bounded by its own timeouts.
+        if let (None, Some(anonymous)) = (&record.owner, self.anonymous) {
+            limits.idle = limits.idle.min(anonymous.idle);
+            limits.absolute = limits.absolute.min(anonymous.absolute);
+        }
         if let Some(idle) = record.idle_within {
             limits.idle = limits.idle.min(idle);
         }

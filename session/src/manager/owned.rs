@@ -1,4 +1,4 @@
-//! The live sessions of an owner, and the one way to end one that still is the owner's.
+//! The sessions of an owner, and the one way to end one that still is the owner's.
 
 use std::sync::Arc;
 
@@ -11,25 +11,33 @@ use crate::{SessionKey, StoreError, Timestamp};
 /// How many sessions of an owner are asked for at once.
 const PAGE: usize = 256;
 
-/// The live sessions of an owner.
-pub(crate) struct LiveSessions {
+/// The sessions of an owner.
+pub(crate) struct Owned {
     pub(crate) sessions: Vec<SessionInfo>,
     pub(crate) unreadable: Vec<SessionKey>,
 }
 
 impl Shared {
-    pub(crate) async fn live_sessions_of(&self, owner: &str) -> Result<LiveSessions, StoreError> {
+    /// Those that have not expired by this host's clock.
+    pub(crate) async fn live_sessions_of(&self, owner: &str) -> Result<Owned, StoreError> {
         let now = self.now();
-        let mut live = LiveSessions {
+        let mut owned = self.sessions_of(owner).await?;
+        owned
+            .sessions
+            .retain(|info| now.max(info.last_seen) < info.expires);
+        Ok(owned)
+    }
+
+    /// All of them. To end them, nothing is left out: by another host's clock an expired one may be live.
+    pub(crate) async fn sessions_of(&self, owner: &str) -> Result<Owned, StoreError> {
+        let mut live = Owned {
             sessions: Vec::new(),
             unreadable: Vec::new(),
         };
         let mut after = None;
         loop {
             let page = self.store.sessions_of(owner, after, PAGE).await?;
-            let sessions = page.sessions.into_iter();
-            live.sessions
-                .extend(sessions.filter(|info| now.max(info.last_seen) < info.expires));
+            live.sessions.extend(page.sessions);
             for found in page.unreadable {
                 tracing::error!(
                     event = "unreadable_record",

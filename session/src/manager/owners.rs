@@ -189,7 +189,7 @@ impl Shared {
         owner: &str,
         kept: Option<&SessionKey>,
     ) -> Result<Revoked, StoreError> {
-        let found = self.live_sessions_of(owner).await?;
+        let found = self.sessions_of(owner).await?;
         let mut revoked = Revoked {
             ended: 0,
             unreadable: found.unreadable,

@@ -1,5 +1,6 @@
 //! What all clones of a manager share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::on_end::{EndReason, EndedSession, OnEnd};
@@ -30,7 +31,13 @@ impl Shared {
         };
         tracing::info!(event, session = %key, "a session has ended");
         if let Some(on_end) = &self.on_end {
-            on_end.call(&EndedSession::new(key, reason, record, self.now()));
+            let ended = EndedSession::new(key, reason, record, self.now());
+            // The session has ended, whatever the application makes of that: its panic must not stop a sweep
+            // nor cost a response.
+            let called = catch_unwind(AssertUnwindSafe(|| on_end.call(&ended)));
+            if called.is_err() {
+                tracing::error!(event = "on_end_panicked", session = %key, "`on_end` has panicked");
+            }
         }
     }
 }

@@ -165,7 +165,8 @@ impl Request {
             }
             Step::Touch(key, record) => Ok(self.touch(key, &record, now).await),
             Step::Count(key, record) => {
-                let verdict = limit::enforce(shared, key, &record).await?;
+                let known = self.note(|state| state.known.clone()).unwrap_or_default();
+                let verdict = limit::enforce(shared, key, &record, &known).await?;
                 self.note(|state| state.counted(&verdict));
                 Ok(None)
             }

@@ -103,6 +103,22 @@ impl Finish {
         .flatten()
     }
 
+    /// Gives a response that takes the place of `replaced` the cookies that this one was to set: they may be
+    /// those of another session, which has been saved.
+    #[cfg(any(feature = "actix-web", feature = "axum"))]
+    pub(crate) fn take_cookies(
+        replaced: &impl ResponseHeaders,
+        response: &mut impl ResponseHeaders,
+    ) {
+        for name in ["set-cookie", "clear-site-data"] {
+            for value in replaced.values(name) {
+                if let Ok(value) = std::str::from_utf8(value) {
+                    response.append(name, value);
+                }
+            }
+        }
+    }
+
     /// Gives a response the [`headers`](Self::headers).
     #[cfg(any(feature = "actix-web", feature = "axum"))]
     pub(crate) fn apply(&self, response: &mut impl ResponseHeaders) {

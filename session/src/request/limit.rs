@@ -2,13 +2,14 @@
 //! use the same order, so the last one to count sees every session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::Proof;
 use crate::manager::{EndReason, SessionLimit, Shared, delete_if_owned};
 use crate::mistakes::mistake;
 use crate::record::Record;
 use crate::store::{Decision, ModifyOutcome, RecordUpdate, SessionInfo};
-use crate::{SessionError, SessionKey};
+use crate::{SessionError, SessionKey, Timestamp};
 
 /// How often the sessions are listed anew because others have come or gone meanwhile.
 const ROUNDS: u32 = 2;
@@ -38,6 +39,7 @@ pub(super) async fn enforce(
     shared: &Shared,
     key: SessionKey,
     record: &Record,
+    known: &[Proof],
 ) -> Result<Verdict, SessionError> {
     let (Some((limit, on_full)), Some(owner)) = (shared.policy.session_limit, &record.owner) else {
         return Ok(Verdict::Admitted);
@@ -53,6 +55,14 @@ pub(super) async fn enforce(
             break;
         }
         match on_full {
+            // By another host's clock, or within the same millisecond, others have signed in later. This one
+            // is the newest all the same, as it has just been stored.
+            SessionLimit::EvictOldest if place < surplus && round == 0 => {
+                if let Some(newest) = live.last() {
+                    let since = newest.owner_since + Duration::from_millis(1);
+                    bring_forward(shared, key, since, known.to_vec()).await?;
+                }
+            }
             SessionLimit::EvictOldest => {
                 let oldest = &live[..surplus];
                 if evict(shared, owner, oldest).await? {
@@ -77,6 +87,27 @@ pub(super) async fn enforce(
         }
     }
     Ok(Verdict::Admitted)
+}
+
+/// Makes a session the newest of its owner, if its privileges have not been changed by another request.
+async fn bring_forward(
+    shared: &Shared,
+    key: SessionKey,
+    since: Timestamp,
+    known: Vec<Proof>,
+) -> Result<(), SessionError> {
+    let change: RecordUpdate = Arc::new(move |record| {
+        if !known.contains(&record.proof) || record.owner_since >= since {
+            return Decision::Keep;
+        }
+        Decision::Replace(Record {
+            revision: record.revision.next(),
+            owner_since: since,
+            ..record.clone()
+        })
+    });
+    let _ = shared.store.modify(&key, None, &change).await?;
+    Ok(())
 }
 
 /// Ends sessions, if they are still as they were listed; false when one was not.

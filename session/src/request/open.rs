@@ -30,7 +30,8 @@ pub(super) async fn open(
     let now = shared.now();
     let mut live: Option<(&SessionToken, Arc<Record>)> = None;
     let mut late = None;
-    let mut missing = Vec::new();
+    let mut ended_by_destroy = Vec::new();
+    let mut adoptable = None;
     let mut arrival = Arrival::NoCookie;
     for token in &tokens.values {
         let found = look(shared, token, now).await?;
@@ -43,14 +44,21 @@ pub(super) async fn open(
                         other = %token.key(),
                         "a request holds the tokens of two live sessions: it gets neither"
                     );
-                    return Ok(State::new(Arrival::Unknown));
+                    let mut state = State::new(Arrival::Unknown);
+                    state.ended_by_destroy = vec![first.key(), token.key()];
+                    return Ok(state);
                 }
             }
             Found::Late => late = Some(token.key()),
-            Found::Expired => arrival = Arrival::Ended,
+            Found::Expired => {
+                arrival = Arrival::Ended;
+                ended_by_destroy.push(token.key());
+            }
+            Found::Unreadable => arrival = Arrival::Ended,
             Found::Missing | Found::Unknown => {
                 if matches!(found, Found::Missing) {
-                    missing.push(token.key());
+                    ended_by_destroy.push(token.key());
+                    adoptable = Some(token.clone());
                 }
                 if arrival != Arrival::Ended {
                     arrival = Arrival::Unknown;
@@ -68,11 +76,11 @@ pub(super) async fn open(
         arrival = Arrival::Malformed;
     }
     let mut state = State::new(arrival);
-    state.missing = missing;
+    state.ended_by_destroy = ended_by_destroy;
     state.removes_cookie =
         arrival == Arrival::Unknown && mistake!("an unknown token's cookie is removed");
     if !shared.policy.renew_missing && arrival == Arrival::Unknown {
-        state.adopt(tokens.values.last().cloned());
+        state.adopt(adoptable);
     }
     Ok(state)
 }
@@ -102,8 +110,10 @@ enum Found {
     Live(Arc<Record>),
     /// A sign-in of the same client has just replaced the token.
     Late,
-    /// The session has expired, or cannot be read.
+    /// The session has expired, by this host's clock.
     Expired,
+    /// There is something, and it cannot be read.
+    Unreadable,
     /// There is no record.
     Missing,
     Unknown,
@@ -124,7 +134,7 @@ async fn look(
                 error = %chain(&error),
                 "a stored session cannot be read: its visitor gets a new one"
             );
-            return Ok(Found::Expired);
+            return Ok(Found::Unreadable);
         }
         Err(error) => return Err(error.into()),
     };
@@ -136,12 +146,12 @@ async fn look(
         );
         return Ok(Found::Missing);
     };
-    if shared.policy.lifetimes.is_expired(&record, now) {
-        tracing::info!(event = "arrived_expired", session = %key, "a session has expired");
-        return Ok(Found::Expired);
-    }
     let proof = token.secret.proof(shared.policy.cookie.name(), &key);
     if proof == record.proof {
+        if shared.policy.lifetimes.is_expired(&record, now) {
+            tracing::info!(event = "arrived_expired", session = %key, "a session has expired");
+            return Ok(Found::Expired);
+        }
         return Ok(Found::Live(Arc::new(record)));
     }
     let mut replaced = record.replaced.iter();

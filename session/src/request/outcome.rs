@@ -139,6 +139,7 @@ impl State {
                     Err(SessionError::InDoubt)
                 }
                 Resolution::Refused(refusal) => {
+                    self.not_sent(&update.batches);
                     let error = self.refused(refusal);
                     self.learn(record);
                     Err(error)

@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) creation: Creation,
     /// What the client's tokens name and the store does not have. An earlier deletion may not be durable, so
     /// a destroy deletes these too.
-    pub(crate) missing: Vec<SessionKey>,
+    pub(crate) ended_by_destroy: Vec<SessionKey>,
     /// The sessions that were destroyed and are still to be deleted.
     pub(crate) destroyed: Vec<(SessionKey, Option<Arc<Record>>)>,
     /// A destroyed session has been deleted, or was unknown: its cookie is removed too.
@@ -131,7 +131,7 @@ impl State {
             open_batch: Batch::default(),
             sealed: Vec::new(),
             creation: Creation::NotSent(None),
-            missing: Vec::new(),
+            ended_by_destroy: Vec::new(),
             destroyed: Vec::new(),
             removes_cookie: false,
             refreshes_cookie: false,
@@ -249,9 +249,9 @@ impl State {
                 self.destroyed.push((token.key, None));
             }
             // The cookie is removed when that is done.
-            (Known::New, _) if !self.missing.is_empty() => {
-                let missing = std::mem::take(&mut self.missing).into_iter();
-                self.destroyed.extend(missing.map(|key| (key, None)));
+            (Known::New, _) if !self.ended_by_destroy.is_empty() => {
+                let ended = std::mem::take(&mut self.ended_by_destroy).into_iter();
+                self.destroyed.extend(ended.map(|key| (key, None)));
             }
             // The session is unknown, and the application asks for its cookie to be removed.
             (Known::New, _) => self.removes_cookie |= self.arrival != Arrival::NoCookie,

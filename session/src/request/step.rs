@@ -186,6 +186,8 @@ impl State {
             return Ok(());
         }
         if self.open_batch.is_privileged() && !can_tell_client {
+            // It can never be saved any more, and must not keep later changes from it.
+            self.open_batch = Batch::default();
             return Err(SessionError::HeadSent);
         }
         let secret_of = (!self.is_operator).then(|| (shared.policy.cookie.name(), key));

@@ -408,7 +408,7 @@ impl World {
             // Its own session, made by another sign-in of the client, has ended.
             let has_ended = |key| {
                 self.gone.lock().unwrap().contains(&key)
-                    || self.is_disturbed.get() && self.record(&key).is_none()
+                    || self.has_faults.get() && self.record(&key).is_none()
             };
             if key.is_some_and(has_ended) {
                 continue;
