@@ -135,9 +135,10 @@ pub(super) struct LockTimeout;
 pub(super) fn store_error(operation: &'static str, error: io::Error) -> StoreError {
     use io::ErrorKind as Kind;
 
-    if error
-        .get_ref()
-        .is_some_and(|cause| cause.is::<LockTimeout>())
+    let cause = error.get_ref();
+    if cause
+        .and_then(|cause| cause.downcast_ref::<LockTimeout>())
+        .is_some()
     {
         return StoreError::Busy { operation };
     }
