@@ -195,7 +195,9 @@ fn check_limit(
             "checks: an owner has no more sessions than allowed"
         };
         shared.ledger().figures.count(count);
-        if before > limit && !is_excused {
+        let surplus = shared.ledger().surplus.remove(owner);
+        let allowed = surplus.filter(|_| rejects).unwrap_or(limit);
+        if before > allowed && !is_excused {
             let keys: Vec<SessionKey> = stored
                 .values()
                 .filter(owned)
