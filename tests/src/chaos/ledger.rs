@@ -110,6 +110,9 @@ pub(super) struct Ledger {
     pub(super) damages: u64,
     /// Why an owner may have one session too many; the empty name is every owner.
     pub(super) limit_excuses: BTreeMap<String, String>,
+    /// How many sessions an owner had at the last look, where that is more than the limit: where one too many is
+    /// refused, none of those that are there is ended for it.
+    pub(super) surplus: BTreeMap<String, usize>,
     /// Requests that may have created a session that nobody knows of.
     pub(super) unanswered_creations: BTreeSet<u64>,
     /// What became of the last requests.

@@ -195,7 +195,9 @@ fn check_limit(
             "checks: an owner has no more sessions than allowed"
         };
         shared.ledger().figures.count(count);
-        if before > limit && !is_excused {
+        let surplus = shared.ledger().surplus.remove(owner);
+        let allowed = surplus.filter(|_| rejects).unwrap_or(limit);
+        if before > allowed && !is_excused {
             let keys: Vec<SessionKey> = stored
                 .values()
                 .filter(owned)
@@ -205,10 +207,10 @@ fn check_limit(
             return Err(shared.ledger().violation(&what, &keys));
         }
         if before > limit {
-            shared
-                .ledger()
-                .figures
-                .count("an owner had one session too many after a kill");
+            let mut ledger = shared.ledger();
+            ledger.surplus.insert(owner.to_owned(), before);
+            let what = "an owner had more sessions than allowed after a kill or a damage";
+            ledger.figures.count(what);
         }
         let plan = Plan::default().login(owner);
         let sending = shared.exchange(None, None, plan, &mut line, random)?;
