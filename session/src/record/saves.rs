@@ -12,7 +12,7 @@ const KEPT: usize = 32;
 ///
 /// Every save has a random number. A save whose answer was lost is sent again; where the record lists
 /// its number, it has been applied. A list that is full loses its oldest number, and
-/// [`floor`](Self::floor) then tells that a save as old as that one can no longer be found.
+/// its floor then tells that a save as old as that one can no longer be found.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SaveNumbers {
     /// Oldest first.

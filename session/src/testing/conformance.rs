@@ -1,4 +1,4 @@
-//! The contract of [`SessionStore`] as a test suite, which every store can run.
+//! The contract of [`SessionStore`](crate::SessionStore) as a test suite, which every store can run.
 //!
 //! [`all`] runs every behaviour, each against an empty store, and panics at the first sentence of
 //! the contract that the store breaks. The message begins with the behaviour's name. Each behaviour is also
