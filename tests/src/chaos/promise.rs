@@ -99,7 +99,7 @@ impl Ledger {
                 return Err(self.violation("a new session without a cookie", &keys));
             }
             // One that is not in the index when it is counted is taken to be evicted, and lives untold.
-            if may_be_evicted && !self.was_index_whole(sent) {
+            if is_ok && must_be_new && may_be_evicted && !self.was_index_whole(sent) {
                 self.figures
                     .count("sign-ins without a cookie while the index was damaged");
                 self.unanswered_creations.insert(sent.number);
