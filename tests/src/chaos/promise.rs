@@ -99,7 +99,7 @@ impl Ledger {
                 return Err(self.violation("a new session without a cookie", &keys));
             }
             // One that is not in the index when it is counted is taken to be evicted, and lives untold.
-            if may_be_evicted && !self.was_index_whole(sent) {
+            if is_ok && must_be_new && may_be_evicted && !self.was_index_whole(sent) {
                 self.figures
                     .count("sign-ins without a cookie while the index was damaged");
                 self.unanswered_creations.insert(sent.number);
@@ -202,6 +202,11 @@ impl Ledger {
     /// What the answer promises.
     pub(super) fn acknowledge(&mut self, sent: &Sent, answer: &Answer, arrival: &str, is_ok: bool) {
         let plan = &sent.plan;
+        // One that is not in the index when it is counted is taken to be evicted, and lives untold.
+        let is_untold = self.limit.is_some()
+            && plan.login.is_some()
+            && answer.set_cookie.is_none()
+            && !self.was_index_whole(sent);
         let destroys = plan.destroys && (is_ok || answer.field("purpose").is_some());
         if destroys && matches!(arrival, "Live" | "Late") && answer.field("failed").is_none() {
             self.ended(sent.key, sent.number, "it was destroyed");
@@ -209,8 +214,11 @@ impl Ledger {
         let Some(known) = sent.key.and_then(|key| self.sessions.get_mut(&key)) else {
             return;
         };
-        if plan.changes_owner() && !(is_ok && arrival == "Live") {
+        if plan.changes_owner() && (is_untold || !(is_ok && arrival == "Live")) {
             known.is_owner_sure = false;
+        }
+        if is_untold {
+            known.untold = Some(format!("{} met a damaged index", sent.number));
         }
         if arrival != "Live" {
             known.log.remove(&sent.number);
