@@ -67,10 +67,10 @@ async fn end_others(
     let revoked = sessions.revoke_others(&session).await?;
     let ended = revoked.ended;
     session.set_notice(Some(if revoked.unreadable.is_empty() {
-        Notice::done(format!("You are signed out in {ended} other places."))
+        Notice::done(format!("Signed out elsewhere: {ended}."))
     } else {
         Notice::refused(format!(
-            "You are signed out in {ended} other places, but not in all of them. Please try again."
+            "Signed out elsewhere: {ended}, but not everywhere. Please try again."
         ))
     }));
     Ok(see("/account"))

@@ -13,9 +13,10 @@ pub enum Arrival {
     /// cookie. A guard answers it with 409 and `Retry-After: 0`, so that the page tries again with the
     /// cookie that has arrived meanwhile.
     Late,
-    /// The token of a session that has expired.
+    /// The token of a session that has expired and was not swept yet.
     Ended,
-    /// A well-formed token that opens no session: the session was destroyed or revoked, or never was.
+    /// A well-formed token that opens no session: the session was destroyed or revoked, was
+    /// swept after it had expired, or never was.
     Unknown,
     /// A cookie that holds no token at all.
     Malformed,

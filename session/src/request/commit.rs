@@ -49,10 +49,12 @@ impl Request {
                 state.discard_unsent();
             }
             state.phase = Phase::Committing;
+            state.is_refresh_due = std::mem::take(&mut state.refreshes_cookie);
         }
         let result = self.steps(true).await;
         if let Err(error) = &result {
             report(error);
+            self.note(|state| state.refreshes_cookie = false);
         }
         let change = match self.state() {
             Some(mut state) => {
@@ -244,9 +246,10 @@ impl Request {
         match outcome.await {
             Ok(UpdateOutcome::Updated) => {
                 self.note(|state| {
-                    if touched.persist_for.is_some() {
+                    if touched.persist_for.is_some() || state.is_refresh_due {
                         state.refresh_cookie(&touched);
                     }
+                    state.is_refresh_due = false;
                     state.learn(touched);
                 });
                 Some(Saved::Written)

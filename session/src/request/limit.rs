@@ -49,6 +49,9 @@ pub(super) async fn enforce(
         live.sort_by_key(|info| (info.owner_since, info.key));
         let surplus = live.len().saturating_sub(limit);
         let Some(place) = live.iter().position(|info| info.key == key) else {
+            if is_still_owned(shared, key, owner, known).await? {
+                continue;
+            }
             return Ok(Verdict::Evicted);
         };
         if surplus == 0 {
@@ -87,6 +90,28 @@ pub(super) async fn enforce(
         }
     }
     Ok(Verdict::Admitted)
+}
+
+/// Whether a session that is missing from its owner's list is the owner's all the same: somebody has damaged
+/// the index. It is written again, which gives it its entry back.
+async fn is_still_owned(
+    shared: &Shared,
+    key: SessionKey,
+    owner: &str,
+    known: &[Proof],
+) -> Result<bool, SessionError> {
+    let (owner, known) = (owner.to_owned(), known.to_vec());
+    let change: RecordUpdate = Arc::new(move |record| {
+        if record.owner.as_deref() != Some(owner.as_str()) || !known.contains(&record.proof) {
+            return Decision::Keep;
+        }
+        Decision::Replace(Record {
+            revision: record.revision.next(),
+            ..record.clone()
+        })
+    });
+    let modified = shared.store.modify(&key, None, &change).await?;
+    Ok(matches!(modified, ModifyOutcome::Replaced { .. }))
 }
 
 /// Makes a session the newest of its owner, if its privileges have not been changed by another request.

@@ -183,8 +183,10 @@ impl State {
             self.before_sign_in = before.cloned();
         }
         let persisted = self.record.as_ref().map(|record| record.persist_for);
-        if after.persist_for.is_some() || persisted.is_some_and(|old| old != after.persist_for) {
+        let is_changed = persisted.is_some_and(|old| old != after.persist_for);
+        if after.persist_for.is_some() || is_changed || self.is_refresh_due {
             self.refresh_cookie(&after);
+            self.is_refresh_due = false;
         }
         self.confirm(batches);
         self.learn(after);

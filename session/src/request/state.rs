@@ -42,6 +42,9 @@ pub(crate) struct State {
     pub(crate) removes_cookie: bool,
     /// The cookie's life has moved with the session's.
     pub(crate) refreshes_cookie: bool,
+    /// An early save has moved the cookie's life. The secret may have been replaced since, so that the commit
+    /// asks once more.
+    pub(crate) is_refresh_due: bool,
     /// What is still to be done about a limit of sessions per owner.
     pub(crate) counting: Counting,
     /// A sign-in was one too many: told once it has been taken back.
@@ -135,6 +138,7 @@ impl State {
             destroyed: Vec::new(),
             removes_cookie: false,
             refreshes_cookie: false,
+            is_refresh_due: false,
             counting: Counting::Done,
             is_refused: false,
             before_sign_in: None,

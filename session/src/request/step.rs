@@ -158,7 +158,7 @@ impl State {
         let is_live = !lifetimes.is_expired(&record, now)
             || mistake!("a touch brings an expired session back");
         let is_used = may_touch && !self.is_operator && is_live && self.times == Times::Stored;
-        if is_used && lifetimes.is_touch_due(&record, now) {
+        if is_used && (self.is_refresh_due || lifetimes.is_touch_due(&record, now)) {
             return Ok(Step::Touch(key, record));
         }
         Ok(Step::Done(Saved::Unchanged))
