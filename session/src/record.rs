@@ -14,9 +14,7 @@ pub use changes::{Changes, FieldConflict};
 pub use field::{Field, MergeFunction, Sides};
 pub use fields::{Fields, TooLarge};
 #[cfg(feature = "filesystem")]
-pub(crate) use format::{
-    ACTIVITY_RANGE, CHECKSUM_RANGE, clear_pending, encoded_activity, mark_pending,
-};
+pub(crate) use format::{ACTIVITY_RANGE, encoded_activity};
 pub use format::{DecodeError, FORMAT_VERSION, MAX_ENCODED_LENGTH};
 pub use saves::SaveNumbers;
 pub(crate) use walk::{MAX_DEPTH, is_one_value};

@@ -77,6 +77,11 @@ impl Gate {
         self.0.let_through.fetch_max(arrived, Ordering::SeqCst);
     }
 
+    /// Lets the one through who arrived first.
+    pub fn open_for_one(&self) {
+        self.0.let_through.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Lets everybody through, whoever comes later included.
     pub fn open_for_ever(&self) {
         self.0.let_through.store(u64::MAX / 2, Ordering::SeqCst);

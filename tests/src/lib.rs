@@ -20,6 +20,8 @@ mod documents {
     pub struct Readme;
     #[doc = include_str!("../../docs/fields.md")]
     pub struct Fields;
+    #[doc = include_str!("../../docs/custom-store.md")]
+    pub struct CustomStore;
     #[doc = include_str!("../../docs/coming-from-werkzeug.md")]
     pub struct ComingFromWerkzeug;
 }

@@ -83,6 +83,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             "/login-early/{user}/{status}",
             web::to(login_early_and_fail),
         )
+        .route("/login-in-steps/{user}", web::to(login_in_steps))
         .route("/give-up", web::to(give_up))
         .route("/give-up/login/{user}", web::to(give_up_login))
         .route("/role/{role}", web::to(role))
@@ -241,6 +242,19 @@ async fn login_early_and_fail(
     session.set_user(Some(user));
     session.save().await?;
     Err(failure(status))
+}
+
+/// Changes what the visitor may do three times, and saves in between.
+async fn login_in_steps(
+    mut session: Session<Visit>,
+    user: web::Path<String>,
+) -> Result<String, SessionError> {
+    session.set_user(Some(user.into_inner()));
+    session.save().await?;
+    session.set_role(Some(String::from("reader")));
+    session.save().await?;
+    session.set_role(Some(String::from("admin")));
+    Ok(describe(&session))
 }
 
 /// Waits for its save no longer than until the gate is opened.

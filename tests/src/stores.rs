@@ -1,10 +1,8 @@
 //! The stores of the library as one type, for tests that run on each of them.
 
-#[cfg(feature = "filesystem")]
-use session::FilesystemStore;
 use session::{
-    CreateOutcome, Cursor, DeleteOutcome, MemoryStore, ModifyOutcome, Page, Record, RecordUpdate,
-    Revision, SessionKey, SessionStore, StoreError, Timestamp, UpdateOutcome,
+    CreateOutcome, Cursor, DeleteOutcome, FilesystemStore, MemoryStore, ModifyOutcome, Page,
+    Record, RecordUpdate, Revision, SessionKey, SessionStore, StoreError, Timestamp, UpdateOutcome,
 };
 
 /// A store of the library.
@@ -13,7 +11,6 @@ pub enum AnyStore {
     /// In memory.
     Memory(MemoryStore),
     /// On files.
-    #[cfg(feature = "filesystem")]
     Files(FilesystemStore),
 }
 
@@ -23,7 +20,6 @@ impl From<MemoryStore> for AnyStore {
     }
 }
 
-#[cfg(feature = "filesystem")]
 impl From<FilesystemStore> for AnyStore {
     fn from(store: FilesystemStore) -> Self {
         AnyStore::Files(store)
@@ -34,7 +30,6 @@ macro_rules! pass_on {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self {
             AnyStore::Memory(store) => store.$method($($argument),*).await,
-            #[cfg(feature = "filesystem")]
             AnyStore::Files(store) => store.$method($($argument),*).await,
         }
     };

@@ -2,11 +2,7 @@
 
 use std::collections::HashSet;
 
-#[cfg(feature = "filesystem")]
-use session::FilesystemStore;
-#[cfg(feature = "filesystem")]
-use session::SessionKey;
-use session::{CookieSettings, MemoryStore, SessionToken};
+use session::{CookieSettings, FilesystemStore, MemoryStore, SessionKey, SessionToken};
 use session_tests::server::{ProbeServer, key_of};
 
 /// 256 random bits in 43 characters, all different, no position favoured.
@@ -158,7 +154,6 @@ fn what_is_no_token_never_reaches_the_store() {
 
 /// Nothing in the store's folder is, or leads to, the secret half of what a client presents; and what is
 /// there lets nobody in.
-#[cfg(feature = "filesystem")]
 #[test]
 fn a_stolen_store_lets_nobody_in() {
     use base64::Engine as _;
@@ -222,7 +217,6 @@ fn a_stolen_store_lets_nobody_in() {
     }
 }
 
-#[cfg(feature = "filesystem")]
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,13 +1,15 @@
-//! What is said in the log: stable events, and no id, key or value in any form.
+//! What is said in the log: stable events, the session's public key, and no secret and no value in any form.
 
 use base64::Engine as _;
-use session::{MemoryStore, SessionId, SessionStore as _, StoreKey};
-use session_tests::server::ProbeServer;
+use session::{MemoryStore, SessionToken};
+use session_tests::faults::FaultyStore;
+use session_tests::server::{ProbeServer, key_of};
 
-/// LG-4: each flow gives exactly its events.
+/// Each flow gives exactly its events.
 #[test]
 fn each_flow_gives_exactly_its_events() {
-    let probe = ProbeServer::start(MemoryStore::new());
+    let store = FaultyStore::new(MemoryStore::new());
+    let probe = ProbeServer::start(store.clone());
     let mut visitor = probe.client();
     let mut expect = |path: &str, expected: &[&str]| {
         visitor.get(path);
@@ -20,36 +22,68 @@ fn each_flow_gives_exactly_its_events() {
     expect("/login/alice", &["renewed"]);
     expect("/renew", &["renewed"]);
     expect("/clear", &["renewed"]);
+    expect("/big/70000", &["save_refused"]);
+    store.fail("modify");
+    expect("/set/a/3", &["store_failure"]);
+    store.repair();
     expect("/logout", &["destroyed"]);
     expect("/set/a/1", &["created"]);
     probe.clock.advance(session::hours(1));
-    expect("/who", &["expired"]);
-    expect("/set/a/1", &["expired", "created"]);
-    let forged = SessionId::generate().expect("an id");
-    probe.holding(forged.as_str()).get("/who");
-    assert_eq!(probe.events.take(), ["unknown_id"]);
+    expect("/who", &["arrived_expired"]);
+    expect("/set/a/1", &["arrived_expired", "created"]);
+    let forged = SessionToken::generate().expect("a token").expose();
+    probe.holding(&forged).get("/who");
+    assert_eq!(probe.events.take(), ["unknown_token"]);
     probe.holding("rubbish").get("/who");
-    assert_eq!(probe.events.take(), ["malformed_id"]);
+    assert_eq!(probe.events.take(), ["malformed_token"]);
 }
 
-/// LG-5: a burst of unknown ids can be counted.
+/// What belongs to one session has its key, which is the same in every process, over sign-ins, and on a
+/// page that lists sessions.
 #[test]
-fn unknown_ids_can_be_counted() {
+fn the_log_names_a_session_by_its_key() {
+    let store = MemoryStore::new();
+    let probes = [ProbeServer::start(store.clone()), ProbeServer::start(store)];
+    let mut visitor = probes[0].client();
+    visitor.get("/set/a/1");
+    let key = visitor.key();
+    visitor.get("/login/alice");
+    let mut other = probes[1].holding(&visitor.token());
+    other.get("/renew");
+    assert_eq!(other.get("/key").text(), key.to_string());
+    assert_eq!(other.get("/devices").text(), format!("{key} this\n"));
+    other.get("/logout");
+    for (probe, expected) in [
+        (&probes[0], &["created", "renewed"][..]),
+        (&probes[1], &["renewed", "destroyed"][..]),
+    ] {
+        let lines = probe.events.lines();
+        let told: Vec<&str> = lines
+            .iter()
+            .filter(|line| line.text.contains(&format!("session={key} ")))
+            .map(|line| line.name.as_str())
+            .collect();
+        assert_eq!(told, expected);
+    }
+}
+
+/// A burst of unknown tokens can be counted.
+#[test]
+fn unknown_tokens_can_be_counted() {
     let probe = ProbeServer::start(MemoryStore::new());
     for _ in 0..1000 {
-        let forged = SessionId::generate().expect("an id");
-        probe.holding(forged.as_str()).get("/who");
+        let forged = SessionToken::generate().expect("a token").expose();
+        probe.holding(&forged).get("/who");
     }
-    assert_eq!(probe.events.count("unknown_id"), 1000);
+    assert_eq!(probe.events.count("unknown_token"), 1000);
 }
 
-/// LG-1 [gate]: through all flows, at every level, from every crate: no id and no key in any encoding,
-/// and no value of a field.
+/// Through all flows, at every level: no token and no secret in any encoding, and no value of a field.
 #[test]
-fn the_log_holds_no_id_no_key_and_no_value() {
+fn the_log_holds_no_token_and_no_value() {
     let probe = ProbeServer::start(MemoryStore::new());
     let canary = "canary-value-5f1c";
-    let mut ids = Vec::new();
+    let mut tokens = Vec::new();
     let mut visitor = probe.client();
     for path in [
         "/set/a/canary-value-5f1c",
@@ -68,33 +102,35 @@ fn the_log_holds_no_id_no_key_and_no_value() {
         "/role/canary-value-5f1c",
         "/everything/canary-value-5f1c",
         "/logout-and-set/canary-value-5f1c",
+        "/login-early/canary-value-5f1c/500",
+        "/login-early/canary-value-5f1c/403",
     ] {
         visitor.get(path);
-        ids.extend(visitor.cookie().map(str::to_owned));
+        tokens.extend(visitor.cookie().map(str::to_owned));
     }
     let bob = {
         let mut bob = probe.client();
         bob.get("/login/bob");
-        bob.id()
+        bob.token()
     };
-    let header = format!("Cookie: __Host-id={}; __Host-id={bob}", visitor.id());
+    let header = format!("Cookie: __Host-id={}; __Host-id={bob}", visitor.token());
     probe.client().raw("GET", "/who", &[header.as_bytes()]);
-    let forged = SessionId::generate().expect("an id").as_str().to_owned();
+    let forged = SessionToken::generate().expect("a token").expose();
     probe.holding(&forged).get("/who");
     probe.holding("rubbish-canary-value-5f1c").get("/who");
-    let cookie = format!("Cookie: __Host-id={}", visitor.id());
+    let cookie = format!("Cookie: __Host-id={}", visitor.token());
     let _ = probe
         .client()
         .try_raw("GET", "/panic", &[cookie.as_bytes()]);
     let slow = {
-        let mut client = probe.holding(&visitor.id());
+        let mut client = probe.holding(&visitor.token());
         std::thread::spawn(move || client.get("/held"))
     };
     probe.gate.wait_for_one();
     visitor.get("/logout");
     probe.gate.open();
     slow.join().expect("answered");
-    ids.extend([bob, forged]);
+    tokens.extend([bob, forged]);
 
     let lines = probe.events.take_lines();
     assert!(lines.len() > 30, "there is something to look at");
@@ -107,75 +143,94 @@ fn the_log_holds_no_id_no_key_and_no_value() {
     for line in ours {
         let text = line.text.to_lowercase();
         assert!(!text.contains(canary), "a value: {}", line.text);
-        for id in &ids {
-            for form in forms(id) {
-                assert!(!text.contains(&form.to_lowercase()), "an id: {}", line.text);
+        for token in &tokens {
+            for form in forms(token) {
+                let form = form.to_lowercase();
+                assert!(!text.contains(&form), "a secret: {}", line.text);
             }
         }
     }
 }
 
-/// The id and its store key as text, hex, base64 and the bytes behind it.
-fn forms(id: &str) -> Vec<String> {
+/// A token and its secret half as text, hex, base64 and the bytes behind it.
+fn forms(token: &str) -> Vec<String> {
     let engine = base64::engine::general_purpose::STANDARD;
     let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<Vec<_>>()
-            .concat()
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
     };
-    let key = StoreKey::new("__Host-id", &SessionId::parse(id).expect("an id"));
-    let raw = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(id)
-        .expect("an id");
+    let url_safe = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let raw = url_safe.decode(token).expect("a token");
+    let secret = &raw[16..];
     vec![
-        id.to_owned(),
-        hex(id.as_bytes()),
-        engine.encode(id),
-        hex(&raw),
-        engine.encode(&raw),
-        key.as_str().to_owned(),
-        key.as_str()[..8].to_owned(),
+        token.to_owned(),
+        token[22..].to_owned(),
+        hex(token.as_bytes()),
+        engine.encode(token),
+        hex(secret),
+        format!("{secret:?}"),
+        engine.encode(secret),
+        url_safe.encode(secret),
     ]
 }
 
-/// LG-2 [gate]: no public type prints an id, a key or a value, in any of its ways of printing.
+/// No public type prints a secret or a value, in any of its ways of printing.
 #[tokio::test]
 async fn no_public_type_prints_a_secret() {
-    use session::{Record, Session, SessionInfo, SessionManager, Timestamp};
+    use session::testing::TestSessions;
+    use session::{
+        CookieChange, Record, Session, SessionInfo, SessionManager, SessionStore as _, Timestamp,
+    };
     use session_tests::probe::Visit;
 
     let canary = "canary-value-5f1c";
     let store = MemoryStore::new();
-    let sessions = SessionManager::builder(store.clone()).build();
-    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+    let sessions = SessionManager::new(store.clone());
+    let mut session: Session<Visit> = sessions.open(None).await.expect("a session");
     session.set_secret(Some(canary.to_owned()));
     let change = sessions.save(&mut session).await.expect("saved");
-    let id = session.id();
-    let key = StoreKey::new(sessions.cookie().name(), &id);
+    let CookieChange::Set { token, .. } = change.clone() else {
+        panic!("a new session sets a cookie");
+    };
+    let text = token.expose();
+    let key = token.key();
     let mut record = store.load(&key).await.expect("loaded").expect("there");
     record.owner = Some(canary.to_owned());
-    let info = SessionInfo::new(key.clone(), &record, 1);
-    let slot = sessions.slot();
-    slot.open(std::slice::from_ref(&id)).await.expect("opened");
+    let info = SessionInfo::new(key, &record, 1);
+    let header = format!("__Host-id={text}");
+    let request = sessions.request([header.as_bytes()]);
+    let mut opened: Session<Visit> = request.session().await.expect("opened");
+    opened.renew();
+    drop(opened);
+    let finish = request.commit(200).await;
+    let renewed = finish.headers().find(|(name, _)| *name == "set-cookie");
+    let (_, renewed) = renewed.expect("a cookie is set");
+    let renewed = renewed["__Host-id=".len()..][..SessionToken::LENGTH].to_owned();
+    assert_eq!(key_of(&renewed), key);
+    let visitor = TestSessions::new();
+    let visitor = visitor.visitor::<Visit>(|visit| visit.set_a("1".into()));
+    let visitor = visitor.await;
     let printed = [
-        format!("{id:?} {id:#?}"),
-        format!("{key:?} {key:#?}"),
+        format!("{token:?} {token:#?}"),
         format!("{record:?} {record:#?}"),
+        format!("{:?} {:#?}", record.proof, record.replaced),
         format!("{:?} {:#?}", record.fields, record.fields),
         format!("{info:?} {info:#?}"),
         format!("{session:?} {session:#?}"),
         format!("{change:?} {change:#?}"),
-        format!("{slot:?} {:?}", slot.opened()),
-        format!("{sessions:?} {store:?} {:?}", store.clone().boxed()),
-        format!("{:?}", store.list()),
+        format!("{request:?} {request:#?}"),
+        format!("{finish:?} {finish:#?}"),
+        format!("{sessions:?} {store:?}"),
+        format!("{:?}", sessions.list()),
+        format!("{visitor:?}"),
         format!("{:?}", Record::new(Timestamp::default(), Timestamp::MAX)),
     ];
-    for text in printed {
-        for form in forms(id.as_str()) {
-            assert!(!text.contains(&form), "{text}");
+    for printed in printed {
+        for token in [&text, &renewed, &visitor.cookie().expect("one").to_owned()] {
+            for form in forms(token) {
+                assert!(!printed.contains(&form), "{printed}");
+            }
         }
-        assert!(!text.contains(canary), "{text}");
+        assert!(!printed.contains(canary), "{printed}");
     }
 }

@@ -30,8 +30,9 @@ async fn python_reads_a_stored_session() {
     let path = folder.path().join("sessions");
     let sessions = SessionManager::builder(FilesystemStore::open(&path).expect("a store"))
         .clock(TestClock::default())
-        .build();
-    let mut session: Session<Visit> = sessions.get(None).await.expect("a session");
+        .build()
+        .expect("good settings");
+    let mut session: Session<Visit> = sessions.open(None).await.expect("a session");
     session.set_user(Some(String::from("ada")));
     session.cart_mut().push((7, String::from("tea")));
     session.set_views(300);

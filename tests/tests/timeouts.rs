@@ -143,7 +143,6 @@ fn a_clock_that_is_set_back_lets_no_field_last_longer() {
 
 /// Whole processes whose clocks are behind: no panic, no mass loss, and what they write is a good record
 /// for the others. Clocks that differ by minutes end nothing.
-#[cfg(feature = "filesystem")]
 #[test]
 fn a_process_whose_clock_is_behind_serves_the_sessions_of_the_others() {
     use session_tests::process::Process;

@@ -230,25 +230,7 @@ pub(crate) fn encoded_activity(
 }
 
 /// Where the checksum is in an encoded record.
-pub(crate) const CHECKSUM_RANGE: Range<usize> = CHECKSUM_AT..CHECKSUM_AT + 4;
-
-/// Inverts the checksum of an encoded record: whoever comes across it does not take it for one, as
-/// it is not in its place yet.
-#[cfg(any(test, feature = "filesystem"))]
-pub(crate) fn mark_pending(bytes: &mut [u8]) {
-    for byte in bytes.get_mut(CHECKSUM_RANGE).unwrap_or_default() {
-        *byte = !*byte;
-    }
-}
-
-/// Takes that back where it was done, for those who know that the record is in its place.
-#[cfg(any(test, feature = "filesystem"))]
-pub(crate) fn clear_pending(key: &SessionKey, bytes: &mut [u8]) {
-    let inverted = (!checksum(key, bytes)).to_be_bytes();
-    if bytes.get(CHECKSUM_RANGE) == Some(&inverted) {
-        mark_pending(bytes);
-    }
-}
+const CHECKSUM_RANGE: Range<usize> = CHECKSUM_AT..CHECKSUM_AT + 4;
 
 /// The version of an undamaged record. Every version keeps the place and the meaning of the magic,
 /// the version and the checksum, so that damage can be told from a newer format.

@@ -1,5 +1,6 @@
 //! What a commit asks of the response: its status, its cookie, and what caches are told.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::cookie::{CookieError, CookieSettings};
@@ -19,10 +20,18 @@ pub struct Finish {
     clear_site_data: bool,
 }
 
-#[derive(Debug)]
 struct SetCookie {
     name: String,
     header: String,
+}
+
+/// The header holds a token.
+impl fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetCookie")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Finish {

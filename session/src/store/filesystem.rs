@@ -1,48 +1,81 @@
 //! Records as files: one file a session, safe across threads, processes, `kill -9` and power cuts.
 //!
-//! The folder holds a file for each session, `locks/` with a fixed number of lock files that are
-//! never removed, and `quarantine/` with what could not be read. See ARCHITECTURE.md for how a save
-//! goes, system call by system call.
+//! The folder holds a file for each session, `locks/` with a fixed number of lock files, `owners/` with
+//! the index of whose sessions there are, and `file-name`, which says how the files are named. Unreadable
+//! records are renamed in place. ARCHITECTURE.md describes a save, system call by system call.
+//!
+//! The files below this one import each other in one direction: `names`, `error`, `options`, `kind`;
+//! then `lock`, `fs`; `engine`; `read`, `index`; `replace`, `sweep`; `operations`; and this one.
 
-mod disk;
-mod files;
-mod folder;
+mod backup;
+mod call;
+mod count;
+mod directory;
+mod engine;
+mod error;
+mod fs;
 mod index;
 mod kind;
+mod list;
 mod lock;
 mod names;
 mod open;
+mod operations;
 mod options;
-mod put;
 mod quarantine;
 mod read;
+mod recycle;
+mod replace;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use files::Files;
-use folder::Folder;
-pub use open::OpenError;
+pub use error::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
+use tokio::runtime::Handle;
 
-use super::{Change, Created, Listing, Modified, SessionStore, StoreError, Swapped};
-use crate::record::{Record, Revision};
-use crate::{StoreKey, Timestamp};
+use self::call::{Running, call};
+use self::directory::Directory;
+use self::engine::Engine;
+use self::error::store_error;
+use self::list::Place;
+use self::lock::{LockGuard, Turn};
+use super::{
+    CreateOutcome, Cursor, DeleteOutcome, ModifyOutcome, Page, RecordUpdate, SessionStore,
+    StoreError, UpdateOutcome,
+};
+use crate::record::{DecodeError, Record, Revision};
+use crate::{SessionKey, Timestamp};
 
 /// Keeps each session in a file of its own, in one folder. Clones share it; so may any number of
 /// processes on one machine.
 ///
-/// The folder belongs to the store and to nobody else: it has mode 0700 and is owned by the user
-/// that the process runs as, or it is not opened. File names are hashes of the ids; the names of
-/// files that the store did not make are left alone.
+/// The folder belongs to the store alone: it has mode 0700 and is owned by the user that the process runs
+/// as, or it is not opened. Files are named by the sessions' keys; the store leaves files alone whose names
+/// it did not make.
 ///
 /// Needs a tokio runtime, which every actix-web application has: each operation is one trip to a
-/// blocking thread, but for loading what the kernel has in memory. Only Linux's durability is tested.
+/// blocking thread, except for loading what the kernel has in memory. Only Linux's durability is tested.
+///
+/// # Backups
+///
+/// A program that copies the files of a folder in use (`tar`, `cp`, `rsync`) can copy zeros in the place of
+/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files change no
+/// more; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
+/// put the files into an empty folder of mode 0700 and open it; the owner index is built then.
+///
+/// # What holds across processes
+///
+/// - A lock file that is removed is noticed, and made again. Only a process that starts while another one is
+///   in the middle of a save can miss that one's lock then.
+/// - A process that dies between a change and its sync leaves a mark in the stripe's lock file. The next
+///   operation on that part of the sessions that would acknowledge the change syncs first.
+///
+/// # Example
 ///
 /// ```no_run
 /// use session::{FilesystemStore, SessionManager};
@@ -52,7 +85,7 @@ use crate::{StoreKey, Timestamp};
 /// # Ok::<(), session::OpenError>(())
 /// ```
 #[derive(Clone)]
-pub struct FilesystemStore(Arc<Files<Folder>>);
+pub struct FilesystemStore(Arc<Engine<Directory>>);
 
 impl FilesystemStore {
     /// Opens the store in the folder `path`, which is made when it is not there.
@@ -82,46 +115,146 @@ impl FilesystemStore {
         FilesystemStoreBuilder::new(path.as_ref())
     }
 
-    fn from_files(files: Files<Folder>) -> Self {
-        FilesystemStore(Arc::new(files))
-    }
-
-    /// Runs `work` on a thread that may block. It runs to its end even when the future is dropped.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Files<Folder>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed {
-            operation,
-            source,
-        };
-        let runtime =
-            tokio::runtime::Handle::try_current().map_err(|error| failed(Box::new(error)))?;
-        let files = Arc::clone(&self.0);
-        match runtime.spawn_blocking(move || work(&files)).await {
-            Ok(result) => result,
-            Err(error) => Err(failed(Box::new(error))),
+    /// Makes a backup of the sessions while they are in use, and gives how many there are in it.
+    ///
+    /// The backup is the folder `into`, which must not be there yet and must be on the same file system: it
+    /// holds a hard link to each session's file, so it takes no time to copy and no space. Each session is as it
+    /// was at some moment during the call. Copy the folder wherever the backup belongs, and remove it: until
+    /// then the first save or touch of each session makes a file instead of writing to one that there is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] when `into` is there already, cannot be made, or is on another file system.
+    pub async fn back_up(&self, into: impl AsRef<Path>) -> Result<usize, StoreError> {
+        const OPERATION: &str = "back up the sessions";
+        let into = into.as_ref().to_owned();
+        let begin = move |engine: &Engine<Directory>| engine.begin_backup(&into);
+        let mut backup = self.blocking(OPERATION, begin).await?;
+        loop {
+            let piece = move |engine: &Engine<Directory>| {
+                let has_more = engine.back_up_piece(&mut backup)?;
+                Ok((backup, has_more))
+            };
+            let has_more;
+            (backup, has_more) = self.blocking(OPERATION, piece).await?;
+            if !has_more {
+                return Ok(backup.sessions);
+            }
         }
     }
 
-    fn pages(&self) -> Listing {
-        let store = self.clone();
-        Listing::pages(None, move |position| {
-            let store = store.clone();
-            async move {
-                let page = store
-                    .blocking("list", move |files| files.page(position))
-                    .await;
-                match page {
-                    Ok((sessions, Some(position))) => Some((sessions, Some(position))),
-                    Ok((sessions, None)) if sessions.is_empty() => None,
-                    // The last page, after which the position says that there is no more.
-                    Ok((sessions, None)) => Some((sessions, Some(sweep::Position::end()))),
-                    Err(error) => Some((vec![Err(error)], Some(sweep::Position::end()))),
-                }
-            }
-        })
+    /// Runs `work` on a thread that may block, to its end even when the future is dropped.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Engine<Directory>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let engine = Arc::clone(&self.0);
+        let runtime = runtime(operation)?;
+        joined(
+            operation,
+            runtime.spawn_blocking(move || work(&engine)).await,
+        )
+    }
+
+    /// Runs `work` with the lock of `key`. Not at all when the future is dropped before `work` begins, and to
+    /// its end otherwise.
+    async fn locked<T: Send + 'static>(
+        &self,
+        key: &SessionKey,
+        operation: &'static str,
+        work: impl FnOnce(&Engine<Directory>, &mut LockGuard, &SessionKey) -> Result<T, StoreError>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let runtime = runtime(operation)?;
+        let key = *key;
+        let deadline = self.0.locks.deadline();
+        let (_caller, running) = call(self.0.locks.abandoned(&key));
+        let engine = Arc::clone(&self.0);
+        let run = move |turn: Turn, running: Running| {
+            let failed = |error| store_error(operation, error);
+            refuse_abandoned(&running, operation)?;
+            let mut guard = engine.locks.lock_turn(turn, deadline).map_err(failed)?;
+            // A call that is abandoned from now on is carried out before a later one on the key has the lock.
+            refuse_abandoned(&running, operation)?;
+            let done = work(&engine, &mut guard, &key);
+            // Before the lock is released: a call that waits for this one finds it ended.
+            drop(running);
+            done
+        };
+        if let Some(turn) = self.0.locks.try_turn(&key) {
+            let task = runtime.spawn_blocking(move || run(turn, running));
+            return joined(operation, task.await);
+        }
+        // A task of its own has the turn when it comes, even if this future is not polled then: a suspended
+        // future must not hold what another one needs.
+        let turn = self.0.locks.turn(&key);
+        let blocking = runtime.clone();
+        let task = runtime.spawn(async move {
+            let turn = turn.await;
+            blocking.spawn_blocking(move || run(turn, running)).await
+        });
+        joined(operation, joined_task(operation, task.await)?)
+    }
+}
+
+impl FilesystemStoreBuilder {
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// When the settings are wrong, or the folder cannot be made or does not belong to this store
+    /// alone; see [`OpenError`].
+    pub fn open(self) -> Result<FilesystemStore, OpenError> {
+        let engine = open::open(self)?;
+        Ok(FilesystemStore(Arc::new(engine)))
+    }
+}
+
+fn runtime(operation: &'static str) -> Result<Handle, StoreError> {
+    Handle::try_current().map_err(|error| StoreError::Failed {
+        operation,
+        source: Box::new(error),
+    })
+}
+
+fn joined_task<T>(
+    operation: &'static str,
+    task: Result<T, tokio::task::JoinError>,
+) -> Result<T, StoreError> {
+    task.map_err(|error| StoreError::Failed {
+        operation,
+        source: Box::new(error),
+    })
+}
+
+fn joined<T>(
+    operation: &'static str,
+    task: Result<Result<T, StoreError>, tokio::task::JoinError>,
+) -> Result<T, StoreError> {
+    joined_task(operation, task)?
+}
+
+/// Nobody receives this error.
+fn refuse_abandoned(running: &Running, operation: &'static str) -> Result<(), StoreError> {
+    if running.is_abandoned() {
+        let source = "the caller has dropped the future".into();
+        return Err(StoreError::Failed { operation, source });
+    }
+    Ok(())
+}
+
+fn place(cursor: Option<&Cursor>, operation: &'static str) -> Result<Option<Place>, StoreError> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    match cursor.get::<Place>() {
+        Some(place) => Ok(Some(place.clone())),
+        None => Err(StoreError::Failed {
+            operation,
+            source: "the cursor is another store's".into(),
+        }),
     }
 }
 
@@ -132,123 +265,135 @@ impl fmt::Debug for FilesystemStore {
 }
 
 impl SessionStore for FilesystemStore {
-    async fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
-        // Most are in memory: a trip to another thread would take several times as long as reading them.
-        if let Some(Ok(found)) = self.0.load_cached(key) {
-            return Ok(found);
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        // A call that was abandoned half-way is carried out first.
+        if !self.0.locks.has_abandoned_calls(key) {
+            // Most are in memory: a trip to another thread would take several times as long as reading them.
+            if let Some(Ok(found)) = self.0.load_cached(key) {
+                return Ok(found);
+            }
+            let key = *key;
+            let loaded = self.blocking("load", move |engine| engine.load_unlocked(&key));
+            match loaded.await {
+                Err(StoreError::Unreadable(DecodeError::Unreadable)) => {}
+                loaded => return loaded,
+            }
         }
-        let key = key.clone();
-        self.blocking("load", move |files| files.load(&key)).await
+        let load = |engine: &Engine<Directory>, guard: &mut LockGuard, key: &SessionKey| {
+            engine.load_locked(guard, key)
+        };
+        self.locked(key, "load", load).await
     }
 
-    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created, StoreError> {
-        let (key, record) = (key.clone(), record.clone());
-        self.blocking("create", move |files| files.create(&key, &record))
-            .await
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<CreateOutcome, StoreError> {
+        if let Some(limit) = self.0.options.max_sessions
+            && self.0.count.is_due(limit)
+        {
+            let count = |engine: &Engine<Directory>| {
+                engine.count.set(engine.count_sessions()?);
+                Ok(())
+            };
+            self.blocking("create", count).await?;
+        }
+        let record = record.clone();
+        self.locked(key, "create", move |engine, guard, key| {
+            engine.create(guard, key, &record)
+        })
+        .await
     }
 
     async fn update(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         record: &Record,
         expected: Revision,
-    ) -> Result<Swapped, StoreError> {
-        let (key, record) = (key.clone(), record.clone());
-        self.blocking("update", move |files| files.update(&key, &record, expected))
-            .await
+    ) -> Result<UpdateOutcome, StoreError> {
+        let record = record.clone();
+        self.locked(key, "update", move |engine, guard, key| {
+            engine.update(guard, key, &record, expected)
+        })
+        .await
     }
 
     async fn delete(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         expected: Option<Revision>,
-    ) -> Result<Swapped, StoreError> {
-        let key = key.clone();
-        self.blocking("delete", move |files| files.delete(&key, expected))
-            .await
-    }
-
-    async fn touch(
-        &self,
-        key: &StoreKey,
-        last_seen: Timestamp,
-        expires: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let key = key.clone();
-        self.blocking("touch", move |files| files.touch(&key, last_seen, expires))
-            .await
-    }
-
-    fn list(&self) -> Listing {
-        self.pages()
-    }
-
-    fn find(&self, owner: &str) -> Listing {
-        let (store, owner) = (self.clone(), owner.to_owned());
-        Listing::pages(None, move |left: Option<Vec<StoreKey>>| {
-            let (store, owner) = (store.clone(), owner.clone());
-            async move {
-                if left.as_ref().is_some_and(Vec::is_empty) {
-                    return None;
-                }
-                let page = store.blocking("find", move |files| files.find_page(&owner, left));
-                Some(match page.await {
-                    Ok((sessions, left)) => (sessions, Some(left)),
-                    Err(error) => (vec![Err(error)], Some(Vec::new())),
-                })
-            }
+    ) -> Result<DeleteOutcome, StoreError> {
+        self.locked(key, "delete", move |engine, guard, key| {
+            engine.delete(guard, key, expected)
         })
+        .await
     }
 
-    async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        let mut position = None;
-        loop {
-            let (count, next) = self
-                .blocking("remove expired sessions", move |files| {
-                    files.remove_expired_page(position, now)
-                })
-                .await?;
-            removed += count;
-            match next {
-                Some(next) => position = Some(next),
-                None => return Ok(removed),
-            }
-        }
+    async fn list(&self, after: Option<Cursor>, at_most: usize) -> Result<Page, StoreError> {
+        let place = place(after.as_ref(), "list")?;
+        self.blocking("list", move |engine| engine.page(place, at_most))
+            .await
     }
 
     async fn modify(
         &self,
-        key: &StoreKey,
-        _base: &Record,
-        change: &Change,
-    ) -> Result<Modified, StoreError> {
-        let (key, change) = (key.clone(), Arc::clone(change));
-        self.blocking("save", move |files| files.modify(&key, &*change))
-            .await
+        key: &SessionKey,
+        _base: Option<&Record>,
+        change: &RecordUpdate,
+    ) -> Result<ModifyOutcome, StoreError> {
+        let change = Arc::clone(change);
+        self.locked(key, "save", move |engine, guard, key| {
+            engine.modify(guard, key, &*change)
+        })
+        .await
     }
-}
 
-/// What an operating system's error means to the caller: what time may heal is unavailable.
-fn store_error(operation: &'static str, error: io::Error) -> StoreError {
-    use io::ErrorKind as Kind;
-    use rustix::io::Errno;
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        last_seen: Timestamp,
+        expires: Timestamp,
+        expected: Revision,
+    ) -> Result<UpdateOutcome, StoreError> {
+        self.locked(key, "touch", move |engine, guard, key| {
+            engine.touch(guard, key, last_seen, expires, expected)
+        })
+        .await
+    }
 
-    let is_temporary = matches!(
-        error.kind(),
-        Kind::PermissionDenied
-            | Kind::ReadOnlyFilesystem
-            | Kind::StorageFull
-            | Kind::QuotaExceeded
-            | Kind::TimedOut
-            | Kind::OutOfMemory
-    ) || [Errno::MFILE, Errno::NFILE]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    let source = Box::new(error);
-    if is_temporary {
-        StoreError::Unavailable { operation, source }
-    } else {
-        StoreError::Failed { operation, source }
+    async fn sessions_of(
+        &self,
+        owner: &str,
+        after: Option<Cursor>,
+        at_most: usize,
+    ) -> Result<Page, StoreError> {
+        const OPERATION: &str = "list the sessions of an owner";
+        let (owner, place) = (owner.to_owned(), place(after.as_ref(), OPERATION)?);
+        self.blocking(OPERATION, move |engine| {
+            engine.page_of(&owner, place, at_most)
+        })
+        .await
+    }
+
+    async fn take_expired(
+        &self,
+        now: Timestamp,
+        at_most: usize,
+    ) -> Result<Vec<(SessionKey, Record)>, StoreError> {
+        let mut taken = Vec::new();
+        while taken.len() < at_most {
+            let at_most = at_most - taken.len();
+            let piece = self.blocking("remove expired sessions", move |engine| {
+                engine.sweep_piece(now, at_most)
+            });
+            let mut piece = match piece.await {
+                Ok(piece) => piece,
+                // What has been taken must be told; the next call meets the error again.
+                Err(_) if !taken.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            taken.append(&mut piece.taken);
+            if piece.is_complete && !piece.is_to_be_repeated {
+                break;
+            }
+        }
+        Ok(taken)
     }
 }

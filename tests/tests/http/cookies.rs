@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
-#[cfg(feature = "filesystem")]
-use session::FilesystemStore;
-use session::{CookieSettings, MemoryStore, SessionToken, days, hours, minutes, seconds};
+use session::{
+    CookieSettings, FilesystemStore, MemoryStore, SessionToken, days, hours, minutes, seconds,
+};
 use session_tests::client::{Client, Response};
 use session_tests::server::ProbeServer;
 
@@ -408,10 +408,7 @@ fn a_flood_of_cookies_asks_the_store_four_times_at_the_most() {
 fn ten_thousand_hostile_cookies() {
     let kept = tempfile::tempdir().expect("a folder");
     std::fs::write(kept.path().join("x"), b"beside the store").expect("written");
-    #[cfg(feature = "filesystem")]
     let store = FilesystemStore::open(kept.path().join("sessions")).expect("a store");
-    #[cfg(not(feature = "filesystem"))]
-    let store = MemoryStore::new();
     let probe = ProbeServer::start_in(FRAMEWORK, store);
     let alice = signed_in(&probe, "alice");
     let mut runner = TestRunner::new_with_rng(

@@ -1,106 +1,168 @@
-//! Which sessions are whose: `owners/<hash of the owner>/<key>`, an empty file for each.
+//! Whose sessions there are: `owners/<hash of the owner>/<key>`, an empty file for each session.
 //!
-//! They are hints. One is made before the record that it leads to, and both while the key is locked,
-//! so a killed process never leaves a record without its hint; a hint without its record is
-//! harmless, as every hint is checked against the record, and those that lead nowhere are removed.
+//! An entry says that the owner may have that session; the record says whose it is. An entry is added before
+//! the record is written, and both while the key is locked, so a killed process never leaves a record
+//! without its entry. An entry without its record is harmless; whoever meets one removes it.
 
 use std::io;
 
-use sha2::{Digest as _, Sha256};
+use super::engine::Engine;
+use super::error::store_error;
+use super::fs::FileSystem;
+use super::lock::LockGuard;
+use super::names::{Named, OwnerName};
+use super::read::metadata;
+use crate::SessionKey;
+use crate::record::{Record, Revision};
+use crate::store::StoreError;
+use crate::telemetry::chain;
 
-use super::disk::Disk;
-use super::files::Files;
-use super::read::head;
-use super::store_error;
-use crate::StoreKey;
-use crate::id::hex_digits;
-use crate::log::{chain, correlation};
-use crate::store::{SessionInfo, StoreError};
-
-/// The name of an owner's folder. What the owner is called may hold any character.
-pub(super) struct OwnerName(String);
-
-impl OwnerName {
-    pub(super) fn new(owner: &str) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"session owner v1\0");
-        hasher.update(owner.as_bytes());
-        let digits = hex_digits(hasher.finalize().into());
-        OwnerName(String::from_utf8_lossy(&digits).into_owned())
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
+/// An entry that leads to no record of its owner.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stale {
+    owner: OwnerName,
+    key: SessionKey,
+    /// Of the record of another owner that is under the key.
+    revision: Option<Revision>,
 }
 
-impl<D: Disk> Files<D> {
-    /// Before a record of `owner` is written, unless it was `before` already.
-    pub(super) fn note_owner(
+impl<F: FileSystem> Engine<F> {
+    /// Sees to it that the session of `owner` is in the index, before its record is written: `before` had
+    /// that owner already or not. An entry that somebody has removed by hand is added again.
+    pub(super) fn index(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         before: Option<&str>,
         owner: Option<&str>,
         operation: &'static str,
     ) -> Result<(), StoreError> {
-        match owner {
-            Some(owner) if before != Some(owner) => self
-                .disk
-                .note(&OwnerName::new(owner), key)
-                .map_err(|error| store_error(operation, error)),
-            _ => Ok(()),
+        let Some(owner) = owner else {
+            return Ok(());
+        };
+        let name = OwnerName::new(owner);
+        let has_entry = before == Some(owner) && self.fs.index_has(&name, key).unwrap_or(false);
+        if has_entry {
+            return Ok(());
+        }
+        let added = self.fs.index_add(&name, key);
+        added.map_err(|error| store_error(operation, error))
+    }
+
+    /// Adds the entries of all sessions.
+    pub(super) fn index_all(&self) -> Result<(), StoreError> {
+        const OPERATION: &str = "build the owner index";
+        let failed = |error| store_error(OPERATION, error);
+        for name in self.fs.names().map_err(failed)? {
+            let Named::Record(key) = self.names.named(&name.map_err(failed)?) else {
+                continue;
+            };
+            match self.peek(&key, OPERATION, metadata) {
+                Ok(Some((
+                    Record {
+                        owner: Some(owner), ..
+                    },
+                    _,
+                ))) => self.heal_index(&key, &owner)?,
+                Ok(_) | Err(StoreError::Unreadable(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry that is missing for the record that is under `key`. For a sweep.
+    pub(super) fn heal_index(&self, key: &SessionKey, owner: &str) -> Result<(), StoreError> {
+        const OPERATION: &str = "heal the owner index";
+        let has_entry = self.fs.index_has(&OwnerName::new(owner), key);
+        if has_entry.map_err(|error| store_error(OPERATION, error))? {
+            return Ok(());
+        }
+        let guard = self.lock(key, OPERATION)?;
+        match self.peek_locked(&guard, key, OPERATION, metadata)? {
+            Some((record, _)) => {
+                let owner = record.owner.as_deref();
+                self.index(key, owner, owner, OPERATION)
+            }
+            None => Ok(()),
         }
     }
 
-    /// After the record of `owner` has gone, or has become another's, for good: a power cut must not
-    /// bring it back without its hint. What fails is left to be corrected by a later look.
-    pub(super) fn forget_owner(&self, key: &StoreKey, owner: Option<&str>) {
-        let Some(owner) = owner else {
-            return;
-        };
-        match self.disk.forget(&OwnerName::new(owner), key) {
+    /// Removes the entry of a record of `owner` that is deleted for good: a power cut must not bring the
+    /// record back without its entry. An entry that stays is removed by the next sweep.
+    pub(super) fn index_remove(&self, key: &SessionKey, owner: Option<&str>) {
+        if let Some(owner) = owner {
+            self.remove_entry(key, &OwnerName::new(owner));
+        }
+    }
+
+    fn remove_entry(&self, key: &SessionKey, owner: &OwnerName) {
+        match self.fs.index_remove(owner, key) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(
                 event = "store_failure",
-                session = %correlation(key),
+                session = %key,
                 error = %chain(&error),
-                "a hint whose session it was could not be removed: it will be found to be outdated"
+                "a stale entry of the owner index could not be removed"
             ),
         }
     }
 
-    /// The keys that may be of sessions of `owner`.
-    pub(super) fn noted(&self, owner: &str) -> Result<Vec<StoreKey>, StoreError> {
-        self.disk
-            .noted(&OwnerName::new(owner))
-            .map_err(|error| store_error("find", error))
+    /// The record that the entry of `owner` leads to, or that it is stale.
+    pub(super) fn indexed(
+        &self,
+        owner: &OwnerName,
+        key: &SessionKey,
+        operation: &'static str,
+    ) -> Result<Result<(Record, u64), Stale>, StoreError> {
+        let found = self.peek(key, operation, metadata)?;
+        Ok(is_of(owner, key, found))
     }
 
-    /// The session under `key`, if it is one of `owner`. Otherwise the hint is removed.
-    pub(super) fn checked(
-        &self,
-        owner: &str,
-        key: &StoreKey,
-    ) -> Option<Result<SessionInfo, StoreError>> {
-        match self.look(key, "find", head) {
-            Ok(Some((record, size))) if record.owner.as_deref() == Some(owner) => {
-                return Some(Ok(SessionInfo::new(key.clone(), &record, size)));
-            }
-            Err(error) => return Some(Err(error)),
-            Ok(_) => {}
+    /// Removes stale entries. The folder is synced once for all of them, as a power cut may bring
+    /// back a record that was deleted or changed its owner.
+    pub(super) fn remove_stale(&self, stale: &[Stale], operation: &'static str) -> io::Result<()> {
+        if stale.is_empty() {
+            return Ok(());
         }
-        // Whoever writes a record of this owner holds the lock from the hint to the record.
-        if let Ok(Some(guard)) = self.stripes.try_lock(key) {
-            let is_outdated = match self.look_locked(&guard, key, "find", head) {
-                Ok(None) => true,
-                Ok(Some((record, _))) => record.owner.as_deref() != Some(owner),
-                Err(_) => false,
-            };
-            if is_outdated && self.sync_folder("find").is_ok() {
-                self.forget_owner(key, Some(owner));
+        self.fs.sync_folder()?;
+        for entry in stale {
+            // The lock is held from the entry to the record by whoever writes a record of this owner. One
+            // that is busy is left for the next time.
+            if let Some(guard) = self.locks.try_lock(&entry.key)? {
+                self.remove_if_still(&guard, entry, operation);
             }
         }
-        None
+        Ok(())
+    }
+
+    /// Only as it was before the sync: a change since then may be undone by a power cut.
+    fn remove_if_still(&self, guard: &LockGuard, entry: &Stale, operation: &'static str) {
+        let Ok(found) = self.peek_locked(guard, &entry.key, operation, metadata) else {
+            return;
+        };
+        let is_still = is_of(&entry.owner, &entry.key, found).is_err_and(|now| now == *entry);
+        if is_still && !guard.is_sync_owed() {
+            self.remove_entry(&entry.key, &entry.owner);
+        }
+    }
+}
+
+fn is_of(
+    owner: &OwnerName,
+    key: &SessionKey,
+    found: Option<(Record, u64)>,
+) -> Result<(Record, u64), Stale> {
+    let is_its = |record: &Record| {
+        let name = record.owner.as_deref().map(OwnerName::new);
+        name.as_ref() == Some(owner)
+    };
+    match found {
+        Some((record, size)) if is_its(&record) => Ok((record, size)),
+        found => Err(Stale {
+            owner: owner.clone(),
+            key: *key,
+            revision: found.map(|(record, _)| record.revision),
+        }),
     }
 }

@@ -1,13 +1,11 @@
 //! What kind of file system a folder is on (statfs(2)).
 
-use rustix::fs::FsWord;
-
 /// What is known of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FsKind {
     /// On a disk or in the memory of this machine.
     Local,
-    /// Its files are somewhere else, or made by another program.
+    /// Its files are on another machine, or another program makes them.
     Network,
     Unknown,
 }
@@ -37,18 +35,21 @@ const NETWORK: [u32; 12] = [
     0x7461_636f, // OCFS2
 ];
 
-impl From<FsWord> for Kind {
-    fn from(number: FsWord) -> Self {
-        // Signed on some platforms and 32 bits wide on others: the 32 bits are what counts.
-        let Ok(number) = u32::try_from(i128::from(number) & 0xffff_ffff) else {
-            return Kind::Unknown;
+impl FsKind {
+    /// By the number that Linux has for the file system. The numbers of other systems are small ones of
+    /// another meaning, so that there every kind is unknown.
+    ///
+    /// The number's type differs between platforms, in sign and width: its 32 lower bits are what counts.
+    pub(super) fn of(number: impl Into<i128>) -> Self {
+        let Ok(number) = u32::try_from(number.into() & 0xffff_ffff) else {
+            return FsKind::Unknown;
         };
         if LOCAL.contains(&number) {
-            Kind::Local
+            FsKind::Local
         } else if NETWORK.contains(&number) {
-            Kind::Network
+            FsKind::Network
         } else {
-            Kind::Unknown
+            FsKind::Unknown
         }
     }
 }
@@ -57,16 +58,15 @@ impl From<FsWord> for Kind {
 mod tests {
     use super::*;
 
-    /// FS-10: network file systems are told from local ones.
     #[test]
     fn network_file_systems_are_told_from_local_ones() {
         // CIFS's number where the type is signed and has 32 bits.
-        for network in [0x6969, 0xfe53_4d42, 0x6573_5546, -11_317_950] {
-            assert_eq!(Kind::from(network), Kind::Network, "{network:x}");
+        for network in [0x6969_i64, 0xfe53_4d42, 0x6573_5546, -11_317_950] {
+            assert_eq!(FsKind::of(network), FsKind::Network, "{network:x}");
         }
-        for local in [0xef53, 0x9123_683e, 0x0102_1994] {
-            assert_eq!(Kind::from(local), Kind::Local, "{local:x}");
+        for local in [0xef53_i64, 0x9123_683e, 0x0102_1994] {
+            assert_eq!(FsKind::of(local), FsKind::Local, "{local:x}");
         }
-        assert_eq!(Kind::from(0x1234), Kind::Unknown);
+        assert_eq!(FsKind::of(0x1234), FsKind::Unknown);
     }
 }

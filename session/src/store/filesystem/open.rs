@@ -1,129 +1,43 @@
 //! Opening the folder, and refusing one that the store could not keep its promises in.
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RawMode, flock};
 use rustix::io::Errno;
 
-use super::FilesystemStoreBuilder;
-use super::files::Files;
-use super::folder::Folder;
-use super::kind::Kind;
-use super::lock::{STRIPES, Stripes};
-use super::names::Template;
-use crate::store::StoreError;
+use super::directory::{Directory, OWNERS};
+use super::engine::{Engine, random};
+use super::error::OpenError;
+use super::kind::FsKind;
+use super::lock::{LOCKS, LockTable, STRIPES, open_lock_file};
+use super::names::FileNames;
+use super::options::FilesystemStoreBuilder;
 
-/// The store's folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The template cannot name files.
-    #[error(
-        "the file name template `{template}` must have exactly one `%s`, no path separator, no \
-         leading dot, at most 120 bytes, and must not end in `.tmp`"
-    )]
-    Template {
-        /// The template.
-        template: String,
-    },
-    /// The mode would keep the store from its own files, or has other bits than permissions.
-    #[error("the file mode {mode:o} must let the owner read and write, and set no special bits")]
-    FileMode {
-        /// The mode.
-        mode: u32,
-    },
-    /// The folder could not be made, opened or looked at.
-    #[error("the session folder {} cannot be opened", path.display())]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// There is a symbolic link where the folder should be.
-    #[error("{} is a symbolic link: name the folder itself", path.display())]
-    Symlink {
-        /// The path.
-        path: PathBuf,
-    },
-    /// There is something else where the folder should be.
-    #[error("{} is not a folder", path.display())]
-    NotAFolder {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The folder belongs to another user.
-    #[error("the session folder {} belongs to another user", path.display())]
-    Owner {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Others than the owner may use the folder.
-    #[error(
-        "the session folder {} has mode {mode:o}, which lets others in: it must be 0700",
-        path.display()
-    )]
-    Mode {
-        /// The folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The process's umask takes the owner's own permissions away.
-    #[error(
-        "files made in {} cannot be read again: the process's umask takes the owner's permissions",
-        path.display()
-    )]
-    Umask {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The notes whose sessions there are could not be made.
-    #[error("the index of session owners in {} cannot be made", path.display())]
-    Owners {
-        /// The session folder.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: Box<StoreError>,
-    },
-    /// The folder is on a network file system.
-    #[error(
-        "the session folder {} is on a network file system, whose locks and renames promise less \
-         than a local one's; `allow_network_filesystem()` uses it all the same",
-        path.display()
-    )]
-    NetworkFilesystem {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Locks do not exclude anybody.
-    #[error("file locks do not work in the session folder {}", path.display())]
-    NoLocks {
-        /// The folder.
-        path: PathBuf,
-    },
-}
+/// Says in each folder how its files are named.
+const FILE_NAME: &str = "file-name";
 
-pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, OpenError> {
+/// Says that the owner index has an entry for each session. Its name is no owner's.
+const COMPLETE: &str = "complete";
+
+pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Engine<Directory>, OpenError> {
     let options = builder.options;
     // Without a trailing slash, which would follow a link in spite of `O_NOFOLLOW`.
     let path: PathBuf = builder.path.components().collect();
-    let template = Template::parse(&options.template).ok_or_else(|| OpenError::Template {
-        template: options.template.clone(),
+    let names = FileNames::parse(&options.file_name).ok_or_else(|| OpenError::FileName {
+        file_name: options.file_name.clone(),
     })?;
     if options.mode & 0o600 != 0o600 || options.mode & !0o777 != 0 {
         return Err(OpenError::FileMode { mode: options.mode });
     }
-    let failed = |source: Errno| OpenError::Io {
+    let mode = RawMode::try_from(options.mode)
+        .map_err(|_| OpenError::FileMode { mode: options.mode })
+        .map(Mode::from_raw_mode)?;
+    let failed = |source: io::Error| OpenError::Io {
         path: path.clone(),
-        source: source.into(),
+        source,
     };
 
     std::fs::DirBuilder::new()
@@ -133,82 +47,160 @@ pub(super) fn open(builder: FilesystemStoreBuilder) -> Result<Files<Folder>, Ope
         .or_else(|error| match error.kind() {
             // Told in better words below.
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Ok(()),
-            _ => Err(OpenError::Io {
-                path: path.clone(),
-                source: error,
-            }),
+            _ => Err(failed(error)),
         })?;
     let folder = open_folder(rustix::fs::CWD, &path, &path)?;
-    let kind = Kind::from(rustix::fs::fstatfs(&folder).map_err(failed)?.f_type);
-    if kind == Kind::Network && !builder.allow_network_filesystem {
+    let status = rustix::fs::fstatfs(&folder).map_err(|error| failed(error.into()))?;
+    let kind = FsKind::of(status.f_type);
+    if kind == FsKind::Network && !builder.allow_network_filesystem {
         return Err(OpenError::NetworkFilesystem { path });
     }
-    let locks = private_folder(&folder, "locks", &path)?;
-    let quarantine = private_folder(&folder, "quarantine", &path)?;
-    let owners = private_folder(&folder, "owners", &path)?;
-    let files: Vec<OwnedFd> = (0..STRIPES)
-        .map(|index| lock_file(&locks, index).map_err(failed))
-        .collect::<Result<_, _>>()?;
-    if let Some(file) = files.first() {
-        let mode = rustix::fs::fstat(file).map_err(failed)?.st_mode;
-        if mode & 0o600 != 0o600 {
-            return Err(OpenError::Umask { path });
-        }
-        let other = lock_file(&locks, 0).map_err(failed)?;
-        if !excludes(file, &other).map_err(failed)? {
-            return Err(OpenError::NoLocks { path });
-        }
+    for name in [LOCKS, OWNERS] {
+        make_private_folder(&folder, name, &path)?;
     }
-    let files = Files {
-        disk: Folder {
-            folder,
-            is_local: kind == Kind::Local,
-            quarantine,
-            owners,
-            user: rustix::process::geteuid().as_raw(),
-            mode: Mode::from_raw_mode(options.mode as RawMode),
-            masked_mode: OnceLock::new(),
-        },
-        stripes: Stripes::new(files.into_iter().map(Some), options.lock_timeout),
-        template,
-        options,
-        sync_failed: AtomicBool::new(false),
-    };
-    note_owners(&files).map_err(|source| OpenError::Owners {
-        path,
-        source: Box::new(source),
-    })?;
-    Ok(files)
+    let files: Vec<OwnedFd> = (0..STRIPES)
+        .map(|index| open_lock_file(&folder, index).map_err(failed))
+        .collect::<Result<_, _>>()?;
+    check_locks(&folder, &files, &path)?;
+    check_file_name(&folder, &options.file_name, &path)?;
+
+    let user = rustix::process::geteuid().as_raw();
+    let root = folder.try_clone().map_err(failed)?;
+    let locks = LockTable::new(
+        Some(root),
+        files.into_iter().map(Some),
+        options.lock_timeout,
+    );
+    let fs = Directory::new(folder, user, mode, kind == FsKind::Local);
+    let engine = Engine::new(fs, locks, names, options);
+    build_index(&engine, &path)?;
+    Ok(engine)
 }
 
-/// The mark that every session there is has been noted; its name is no key.
-const NOTED: &str = "complete";
-
-/// Where there are no notes whose sessions there are, as in a folder that was restored without them,
-/// they are made.
-fn note_owners(files: &Files<Folder>) -> Result<(), StoreError> {
-    let owners = &files.disk.owners;
-    let failed = |error: Errno| StoreError::Failed {
-        operation: "note whose sessions there are",
-        source: Box::new(io::Error::from(error)),
+/// Refuses locks that exclude nothing, and files that cannot be opened again.
+fn check_locks(folder: &OwnedFd, files: &[OwnedFd], path: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::Io {
+        path: path.to_owned(),
+        source,
     };
-    match rustix::fs::accessat(owners, NOTED, Access::EXISTS, AtFlags::empty()) {
+    let Some(file) = files.first() else {
+        return Ok(());
+    };
+    let mode = rustix::fs::fstat(file).map_err(|error| failed(error.into()))?;
+    if mode.st_mode & 0o600 != 0o600 {
+        return Err(OpenError::Umask {
+            path: path.to_owned(),
+        });
+    }
+    let other = open_lock_file(folder, 0).map_err(failed)?;
+    if excludes(file, &other).map_err(|error| failed(error.into()))? {
+        Ok(())
+    } else {
+        Err(OpenError::NoLocks {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Whether a lock on one handle keeps the other one out. When another process has it, it does.
+fn excludes(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
+    match flock(one, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(true),
+        result => result?,
+    }
+    let excluded = flock(other, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
+    flock(one, FlockOperation::Unlock)?;
+    Ok(excluded)
+}
+
+/// Refuses a folder whose files are named in another way: neither store would see the other's sessions,
+/// and each would take the other's index entries for stale.
+fn check_file_name(folder: &OwnedFd, asked: &str, path: &Path) -> Result<(), OpenError> {
+    let failed = |source: io::Error| OpenError::Io {
+        path: path.join(FILE_NAME),
+        source,
+    };
+    let mut found = read_line(folder, FILE_NAME).map_err(failed)?;
+    if found.is_none() {
+        write_line(folder, FILE_NAME, asked).map_err(failed)?;
+        // Another process may have been faster: the first one to open the folder decides.
+        found = read_line(folder, FILE_NAME).map_err(failed)?;
+    }
+    match found {
+        Some(found) if found != asked => Err(OpenError::OtherFileName {
+            path: path.to_owned(),
+            found,
+            asked: asked.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn read_line(folder: &OwnedFd, name: &str) -> io::Result<Option<String>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut line = [0; 256];
+    let length = rustix::io::read(&file, &mut line[..])?;
+    let line = String::from_utf8_lossy(&line[..length]);
+    Ok(Some(line.trim_end_matches('\n').to_owned()))
+}
+
+/// Makes a file with this line, unless there is a file of this name.
+fn write_line(folder: &OwnedFd, name: &str, line: &str) -> io::Result<()> {
+    let temporary = format!(".{name}.{:016x}.tmp", random()?);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(format!("{line}\n").as_bytes())?;
+    file.sync_all()?;
+    let linked = rustix::fs::linkat(folder, &temporary, folder, name, AtFlags::empty());
+    rustix::fs::unlinkat(folder, &temporary, AtFlags::empty())?;
+    match linked {
+        Ok(()) | Err(Errno::EXIST) => Ok(rustix::fs::fsync(folder)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Builds the owner index of a folder that has none, as one that was restored without it.
+fn build_index(engine: &Engine<Directory>, path: &Path) -> Result<(), OpenError> {
+    let folder = &engine.fs.folder;
+    let failed = |source: Errno| OpenError::Io {
+        path: path.join(OWNERS),
+        source: source.into(),
+    };
+    let complete = format!("{OWNERS}/{COMPLETE}");
+    match rustix::fs::accessat(folder, &complete, Access::EXISTS, AtFlags::empty()) {
         Ok(()) => return Ok(()),
         Err(Errno::NOENT) => {}
         Err(error) => return Err(failed(error)),
     }
-    files.note_all()?;
+    engine.index_all().map_err(|source| OpenError::Owners {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(owners, NOTED, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    rustix::fs::openat(folder, &complete, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     Ok(())
 }
 
-/// A folder that belongs to this user, and that nobody else may use.
-fn open_folder(
-    parent: impl std::os::fd::AsFd,
-    name: &Path,
-    path: &Path,
-) -> Result<OwnedFd, OpenError> {
+fn make_private_folder(folder: &OwnedFd, name: &str, path: &Path) -> Result<(), OpenError> {
+    let path = path.join(name);
+    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(source) => {
+            let source = source.into();
+            return Err(OpenError::Io { path, source });
+        }
+    }
+    open_folder(folder, Path::new(name), &path).map(drop)
+}
+
+/// A folder that belongs to this user, and that no other user may use.
+fn open_folder(parent: impl AsFd, name: &Path, path: &Path) -> Result<OwnedFd, OpenError> {
     let owned = || path.to_owned();
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let folder = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
@@ -232,11 +224,11 @@ fn open_folder(
     if status.st_uid != rustix::process::geteuid().as_raw() {
         return Err(OpenError::Owner { path: owned() });
     }
-    let mode = status.st_mode as u32 & 0o7777;
-    if mode & 0o077 != 0 {
+    let permissions = Mode::from_raw_mode(status.st_mode);
+    if permissions.intersects(Mode::RWXG | Mode::RWXO) {
         return Err(OpenError::Mode {
             path: owned(),
-            mode,
+            mode: status.st_mode as u32 & 0o7777,
         });
     }
     Ok(folder)
@@ -245,34 +237,4 @@ fn open_folder(
 /// Only for the words of an error: nothing is decided by it.
 fn is_link(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-fn private_folder(folder: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, OpenError> {
-    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(source) => {
-            return Err(OpenError::Io {
-                path: path.join(name),
-                source: source.into(),
-            });
-        }
-    }
-    open_folder(folder, Path::new(name), &path.join(name))
-}
-
-fn lock_file(locks: &OwnedFd, index: usize) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    rustix::fs::openat(locks, format!("{index:02}"), flags, mode)
-}
-
-/// Whether a lock on one handle keeps the other one out. When somebody else has it, it does.
-fn excludes(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
-    match flock(one, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(true),
-        result => result?,
-    }
-    let excluded = flock(other, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
-    flock(one, FlockOperation::Unlock)?;
-    Ok(excluded)
 }

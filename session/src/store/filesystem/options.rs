@@ -3,33 +3,33 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{FilesystemStore, OpenError, open};
 use crate::{days, seconds};
 
-/// What a save waits for.
+/// What a save waits for before it is acknowledged.
 ///
 /// | | `kill -9` | power cut | typical cost |
 /// |---|---|---|---|
-/// | `Process` | old or new | old, missing, or damaged and set aside | 0.05 ms |
-/// | `Atomic` | old or new | old or new; the last saves may be missing | 0.8 ms |
-/// | `Durable` | old or new | every save that was reported done is there | 1.3 ms |
+/// | `Durable` | old or new record | every acknowledged save is there | 1 ms |
+/// | `Relaxed` | old or new record | the last saves may be missing, or damaged and quarantined | 0.05 ms |
 ///
-/// A record is as safe as its last save: processes that share a folder should use one level. Ending a
-/// session waits for the disk at every level: a logout that a power cut undoes is a security event.
+/// A touch, which only moves a session's expiry, is never waited for. A deletion is always waited for: a
+/// sign-out that a power cut undoes is a security event.
+///
+/// A record is as safe as its last save, so all processes that share a folder should use one durability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// For nothing. After a power cut, what was saved in the last half a minute or so can be empty or
-    /// full of zeros. That is noticed and set aside; those sessions are lost.
-    Process,
-    /// For the record's bytes, before the record takes its place.
+    /// The record's bytes and its file's name are on the disk before the save is acknowledged.
     #[default]
-    Atomic,
-    /// For its place in the folder too.
     Durable,
+    /// The operating system decides when it writes. After a power cut, a session that was saved in the last
+    /// half a minute or so can be its older self, or empty or full of zeros. The store notices the latter
+    /// two and quarantines the file; those sessions are lost.
+    Relaxed,
 }
 
-/// Settings for a [`FilesystemStore`], from [`FilesystemStore::builder`].
+/// Settings for a [`FilesystemStore`](super::FilesystemStore), from
+/// [`FilesystemStore::builder`](super::FilesystemStore::builder).
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct FilesystemStoreBuilder {
@@ -41,13 +41,14 @@ pub struct FilesystemStoreBuilder {
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) durability: Durability,
-    pub(super) template: String,
+    pub(super) file_name: String,
     pub(super) mode: u32,
     pub(super) lock_timeout: Duration,
     pub(super) quarantine: Limits,
+    pub(super) max_sessions: Option<usize>,
 }
 
-/// How much is kept of what could not be read.
+/// How many unreadable records are kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) files: usize,
@@ -61,7 +62,7 @@ impl FilesystemStoreBuilder {
             path: path.to_owned(),
             options: Options {
                 durability: Durability::default(),
-                template: String::from("%s.session"),
+                file_name: String::from("{}.session"),
                 mode: 0o600,
                 lock_timeout: seconds(2),
                 quarantine: Limits {
@@ -69,30 +70,34 @@ impl FilesystemStoreBuilder {
                     bytes: 10 * 1024 * 1024,
                     age: days(30),
                 },
+                max_sessions: Some(1_000_000),
             },
             allow_network_filesystem: false,
         }
     }
 
-    /// What a save waits for. Default: [`Durability::Atomic`].
+    /// What a save waits for. Default: [`Durability::Durable`], as an application that was told that a
+    /// change is saved tells its user so.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.options.durability = durability;
         self
     }
 
-    /// The name of a session's file, with exactly one `%s` for the 64 hex digits of its key. Default:
-    /// `%s.session`.
+    /// The name of a session's file, with exactly one `{}` for the 32 hex digits of its key. Default:
+    /// `{}.session`.
     ///
-    /// Must not begin with a dot, contain a path separator, or end in `.tmp`.
-    pub fn template(mut self, template: impl Into<String>) -> Self {
-        self.options.template = template.into();
+    /// It must not begin with a dot, contain a path separator or a control character, or end in `.tmp` or
+    /// `.unreadable`. A folder keeps the name that it was first opened with: to open it with another one is an
+    /// error, as neither store would see the other's sessions.
+    pub fn file_name(mut self, file_name: impl Into<String>) -> Self {
+        self.options.file_name = file_name.into();
         self
     }
 
-    /// The permission bits of the files, from which the process's umask is taken. Default: 0600.
+    /// The permission bits of the files, from which the process's umask is subtracted. Default: 0600.
     ///
-    /// The owner must be able to read and write. What others may read, they can read the visitors'
-    /// data from; the folder keeps them out even so, as it must have mode 0700.
+    /// The owner must be able to read and write. The files hold the visitors' data; the folder keeps other
+    /// users out even when the files do not, as it must have mode 0700.
     pub fn mode(mut self, mode: u32) -> Self {
         self.options.mode = mode;
         self
@@ -105,12 +110,25 @@ impl FilesystemStoreBuilder {
         self
     }
 
-    /// How much is kept in `quarantine/` of what could not be read: at most so many files, bytes in
-    /// all, and for so long; the newest is always kept. Default: 100 files, 10 MiB, 30 days.
+    /// How many unreadable records are kept: at most so many files, bytes in all, and for so long; the
+    /// newest one is always kept. Default: 100 files, 10 MiB, 30 days.
     ///
-    /// What lies there is the data of visitors: treat it like the sessions themselves.
+    /// They stay in the folder, as `<name>.unreadable`, until a sweep removes them. They hold the data of
+    /// visitors: treat them like the sessions themselves.
     pub fn quarantine_limits(mut self, files: usize, bytes: u64, age: Duration) -> Self {
         self.options.quarantine = Limits { files, bytes, age };
+        self
+    }
+
+    /// How many sessions the folder takes before it refuses further ones with
+    /// [`StoreError::Full`](crate::StoreError::Full); `None` for any number. Default: 1,000,000, about 4 GiB of
+    /// small files, so that a client that opens sessions without end cannot fill the disk.
+    ///
+    /// Each process counts what it creates and deletes itself, and counts the files anew at each sweep and
+    /// at most every ten seconds while the store is full. So one process keeps the limit exactly, and
+    /// several exceed it by at most what the others created since.
+    pub fn max_sessions(mut self, sessions: impl Into<Option<usize>>) -> Self {
+        self.options.max_sessions = sessions.into();
         self
     }
 
@@ -121,15 +139,5 @@ impl FilesystemStoreBuilder {
     pub fn allow_network_filesystem(mut self) -> Self {
         self.allow_network_filesystem = true;
         self
-    }
-
-    /// Opens the store.
-    ///
-    /// # Errors
-    ///
-    /// When the settings are wrong, or the folder cannot be made or does not belong to this store
-    /// alone; see [`OpenError`].
-    pub fn open(self) -> Result<FilesystemStore, OpenError> {
-        open::open(self).map(FilesystemStore::from_files)
     }
 }

@@ -1,65 +1,84 @@
-//! What could not be read, kept for a while in case somebody can make something of it.
+//! Unreadable records, renamed in place and kept for a while in case something can be made of them.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Dir, FileType};
+use super::engine::Engine;
+use super::fs::FileSystem;
+use super::lock::LockGuard;
+use crate::telemetry::chain;
+use crate::{SessionKey, Timestamp};
 
-use super::folder::Folder;
-use super::options::Limits;
-use crate::Timestamp;
+/// How many unreadable records of one session are kept.
+const MAX_OF_ONE_SESSION: u32 = 100;
 
-/// A name in quarantine for what was found under `name` just now. Never one that is taken: nothing
-/// that was set aside may be lost to what is set aside after it.
-pub(super) fn name(name: &str, random: u64) -> String {
-    let now = Timestamp::from(SystemTime::now());
-    format!("{name}.{random:016x}.{:020}", now.as_millis())
-}
+impl<F: FileSystem> Engine<F> {
+    /// Renames the unreadable record under `key`.
+    pub(super) fn quarantine(&self, _guard: &LockGuard, key: &SessionKey) {
+        match self.rename_unreadable(key) {
+            Ok(name) => {
+                self.count.deleted();
+                tracing::error!(
+                    event = "quarantined",
+                    session = %key,
+                    file = %name,
+                    "a stored session cannot be read: its file was renamed"
+                );
+            }
+            // Another process has done it, or somebody has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(
+                event = "store_failure",
+                session = %key,
+                error = %chain(&error),
+                "a stored session that cannot be read could not be quarantined"
+            ),
+        }
+    }
 
-/// When a file was put into quarantine; `None` when the store did not put it there.
-fn put_at(name: &str) -> Option<Timestamp> {
-    let (_, stamp) = name.rsplit_once('.')?;
-    let is_stamp = stamp.len() == 20 && stamp.bytes().all(|byte| byte.is_ascii_digit());
-    is_stamp.then(|| stamp.parse().ok().map(Timestamp::from_millis))?
-}
-
-impl Folder {
-    /// Removes from the quarantine what is too old, and then the oldest until the rest is within the
-    /// limits. The newest always stays.
-    pub(super) fn trim_quarantine(&self, limits: Limits, now: Timestamp) -> io::Result<()> {
-        let mut kept: Vec<(Timestamp, String, u64)> = Vec::new();
-        for entry in Dir::read_from(&self.quarantine)? {
-            let entry = entry?;
-            let Some((name, put_at)) = entry
-                .file_name()
-                .to_str()
-                .ok()
-                .and_then(|name| Some((name.to_owned(), put_at(name)?)))
-            else {
-                continue;
-            };
-            let status = rustix::fs::statat(&self.quarantine, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
-            // A folder that was planted under a session's name may hold anything; it stays.
-            if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
-                kept.push((put_at, name, u64::try_from(status.st_size).unwrap_or(0)));
+    /// Never over another file: each unreadable record is kept.
+    fn rename_unreadable(&self, key: &SessionKey) -> io::Result<String> {
+        let record = self.names.record(key);
+        for number in 1..=MAX_OF_ONE_SESSION {
+            let name = self.names.quarantined(key, number);
+            match self.fs.rename_to_free(&record, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                renamed => return renamed.map(|()| name),
             }
         }
-        kept.sort();
-        let mut files = kept.len();
-        let mut bytes: u64 = kept.iter().map(|(_, _, size)| size).sum();
-        kept.pop();
-        for (put_at, name, size) in kept {
-            let is_over = files > limits.files || bytes > limits.bytes;
-            if !is_over && now.since(put_at) < limits.age {
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Adds the quarantined file `name` to those that a sweep has `kept`, and removes the oldest ones until
+    /// the rest is within the limits. The newest one always stays.
+    pub(super) fn trim_quarantine(
+        &self,
+        kept: &mut BTreeSet<(Timestamp, String, u64)>,
+        name: String,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let limits = self.options.quarantine;
+        // A folder that was made under a session's name may hold anything; it stays.
+        let Some((size, since)) = self.fs.status(&name)? else {
+            return Ok(());
+        };
+        kept.insert((since, name, size));
+        let mut bytes: u64 = kept.iter().map(|(.., size)| size).sum();
+        while kept.len() > 1 {
+            let is_too_much = kept.len() > limits.files || bytes > limits.bytes;
+            let oldest = kept.first().map(|(since, ..)| *since).unwrap_or_default();
+            if !is_too_much && now.since(oldest) < limits.age {
                 break;
             }
-            match rustix::fs::unlinkat(&self.quarantine, &*name, AtFlags::empty()) {
-                // Another process does the same.
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-            files -= 1;
+            let Some((_, name, size)) = kept.pop_first() else {
+                break;
+            };
             bytes -= size;
+            match self.fs.remove(&name) {
+                // Another process does the same.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }

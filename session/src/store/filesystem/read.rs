@@ -1,151 +1,126 @@
 //! What is under a key, as it is read with and without the key's lock.
 //!
-//! Whoever reads without it has one open file, which is one record, whole; unless that is written to
-//! meanwhile: by a touch, or by a save of any session, for which it is a spare file by then. The
-//! checksum shows that, and the lock then tells what is true.
+//! A reader without the lock has one open file, which is one whole record, unless it is written to
+//! meanwhile: by a touch, or by a save of any session that recycles the file. The checksum shows that,
+//! and the reader then reads again under the lock.
 
-use super::disk::{Content, Disk};
-use super::files::{Files, random};
-use super::lock::Guard;
-use super::store_error;
-use crate::StoreKey;
-use crate::log::{chain, correlation};
-use crate::record::{DecodeError, Record, clear_pending};
+use super::engine::Engine;
+use super::error::store_error;
+use super::fs::{Content, FileSystem};
+use super::lock::LockGuard;
+use super::recycle::unmask;
+use crate::SessionKey;
+use crate::record::{DecodeError, Record};
 use crate::store::StoreError;
 
 /// A record without its fields, and how many bytes it takes.
 #[expect(clippy::needless_pass_by_value, reason = "as `Record::decode`")]
-pub(super) fn head(key: &StoreKey, bytes: Vec<u8>) -> Result<(Record, u64), DecodeError> {
+pub(super) fn metadata(key: &SessionKey, bytes: Vec<u8>) -> Result<(Record, u64), DecodeError> {
     Ok((Record::decode_head(key, &bytes)?, bytes.len() as u64))
 }
 
-impl<D: Disk> Files<D> {
+impl<F: FileSystem> Engine<F> {
     /// The record under `key`, where that can be told without waiting for anything.
     pub(super) fn load_cached(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
     ) -> Option<Result<Option<Record>, DecodeError>> {
-        let content = self.disk.read_cached(&self.template.record(key))?;
+        let content = self.fs.read_cached(&self.names.record(key))?;
         Some(decoded(key, content, Record::decode))
     }
 
-    pub(super) fn load(&self, key: &StoreKey) -> Result<Option<Record>, StoreError> {
-        match self.read(key, "load", Record::decode) {
+    /// The record under `key`, without a lock. What is unreadable must be read again with the lock.
+    pub(super) fn load_unlocked(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        self.read(key, "load", Record::decode)
+    }
+
+    /// What `decode` makes of what is under `key`, with the lock where that is needed. Nothing is changed:
+    /// an unreadable record stays where it is.
+    pub(super) fn peek<R>(
+        &self,
+        key: &SessionKey,
+        operation: &'static str,
+        decode: impl Fn(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
+    ) -> Result<Option<R>, StoreError> {
+        match self.read(key, operation, &decode) {
             Err(StoreError::Unreadable(DecodeError::Unreadable)) => {
-                let guard = self.lock(key, "load")?;
-                self.read_locked(&guard, key, "load", Record::decode)
+                let guard = self.lock(key, operation)?;
+                self.peek_locked(&guard, key, operation, decode)
             }
             read => read,
         }
     }
 
-    /// What `decode` makes of what is under `key`, for those who only look on: what cannot be read is
-    /// left where it is.
-    pub(super) fn look<R>(
-        &self,
-        key: &StoreKey,
-        operation: &'static str,
-        decode: impl Fn(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
-    ) -> Result<Option<R>, StoreError> {
-        match self.read(key, operation, &decode) {
-            Err(StoreError::Unreadable(DecodeError::Unreadable)) => {
-                let guard = self.lock(key, operation)?;
-                self.look_locked(&guard, key, operation, decode)
-            }
-            seen => seen,
-        }
-    }
-
     /// The same with the lock held.
-    pub(super) fn look_locked<R>(
+    pub(super) fn peek_locked<R>(
         &self,
-        _guard: &Guard<'_>,
-        key: &StoreKey,
+        _guard: &LockGuard,
+        key: &SessionKey,
         operation: &'static str,
-        decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
+        decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
     ) -> Result<Option<R>, StoreError> {
-        self.read(key, operation, settled(decode))
+        self.read(key, operation, unmasked(decode))
     }
 
-    /// What `decode` makes of what is under `key`. What cannot be read is set aside: a later record must
+    /// What `decode` makes of what is under `key`. An unreadable record is quarantined: a later record must
     /// not be written over it.
     pub(super) fn read_locked<R>(
         &self,
-        guard: &Guard<'_>,
-        key: &StoreKey,
+        guard: &LockGuard,
+        key: &SessionKey,
         operation: &'static str,
-        decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
+        decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
     ) -> Result<Option<R>, StoreError> {
-        let read = self.look_locked(guard, key, operation, decode);
-        self.setting_aside(key, read)
+        let read = self.peek_locked(guard, key, operation, decode);
+        self.quarantining(guard, key, read)
     }
 
     /// The same, with the file that it is in, to be written to.
     pub(super) fn open_locked<R>(
         &self,
-        _guard: &Guard<'_>,
-        key: &StoreKey,
+        guard: &LockGuard,
+        key: &SessionKey,
         operation: &'static str,
-        decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
-    ) -> Result<Option<(R, D::File)>, StoreError> {
+        decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
+    ) -> Result<Option<(R, F::File)>, StoreError> {
         let (content, file) = self
-            .disk
-            .open(&self.template.record(key))
+            .fs
+            .open(&self.names.record(key))
             .map_err(|error| store_error(operation, error))?;
-        let read = decoded(key, content, settled(decode)).map_err(StoreError::Unreadable);
-        Ok(self.setting_aside(key, read)?.zip(file))
+        let read = decoded(key, content, unmasked(decode)).map_err(StoreError::Unreadable);
+        Ok(self.quarantining(guard, key, read)?.zip(file))
     }
 
     fn read<R>(
         &self,
-        key: &StoreKey,
+        key: &SessionKey,
         operation: &'static str,
-        decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
+        decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
     ) -> Result<Option<R>, StoreError> {
         let content = self
-            .disk
-            .read(&self.template.record(key))
+            .fs
+            .read(&self.names.record(key))
             .map_err(|error| store_error(operation, error))?;
         decoded(key, content, decode).map_err(StoreError::Unreadable)
     }
 
-    fn setting_aside<R>(
+    fn quarantining<R>(
         &self,
-        key: &StoreKey,
+        guard: &LockGuard,
+        key: &SessionKey,
         read: Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         if let Err(StoreError::Unreadable(DecodeError::Unreadable)) = read {
-            self.set_aside(key);
+            self.quarantine(guard, key);
         }
         read
-    }
-
-    fn set_aside(&self, key: &StoreKey) {
-        let name = self.template.record(key);
-        let set_aside = random().and_then(|random| {
-            self.disk
-                .set_aside(&name, &super::quarantine::name(&name, random))
-        });
-        match set_aside {
-            Ok(()) => tracing::error!(
-                event = "quarantined",
-                session = %correlation(key),
-                "a stored session that cannot be read was moved to the quarantine folder"
-            ),
-            Err(error) => tracing::error!(
-                event = "store_failure",
-                session = %correlation(key),
-                error = %chain(&error),
-                "a stored session that cannot be read could not be moved to the quarantine folder"
-            ),
-        }
     }
 }
 
 fn decoded<R>(
-    key: &StoreKey,
+    key: &SessionKey,
     content: Content,
-    decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
+    decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
 ) -> Result<Option<R>, DecodeError> {
     match content {
         Content::Missing => Ok(None),
@@ -154,13 +129,11 @@ fn decoded<R>(
     }
 }
 
-/// While the lock is held, what is under a record's name is in its place, even if its writer was killed
-/// before it could say so.
-fn settled<R>(
-    decode: impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError>,
-) -> impl FnOnce(&StoreKey, Vec<u8>) -> Result<R, DecodeError> {
+fn unmasked<R>(
+    decode: impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError>,
+) -> impl FnOnce(&SessionKey, Vec<u8>) -> Result<R, DecodeError> {
     |key, mut bytes| {
-        clear_pending(key, &mut bytes);
+        unmask(&mut bytes);
         decode(key, bytes)
     }
 }

@@ -1,195 +1,282 @@
-//! Going through all files, a page at a time, so that neither memory nor a thread is taken up for
-//! long.
+//! Removing what has expired, what is left over and what leads nowhere, a few files at a time, so that
+//! neither memory nor a thread is used for long.
+//!
+//! No file keeps a sweep from the others: a failure is logged and counted, and the sweep goes on.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::PoisonError;
 
-use rustix::fs::Dir;
+use super::engine::{Engine, Stage, Walk};
+use super::error::store_error;
+use super::fs::FileSystem;
+use super::index::Stale;
+use super::list::PAGE;
+use super::names::{Named, OwnerName, index_key};
+use super::read::metadata;
+use crate::record::Record;
+use crate::store::StoreError;
+use crate::telemetry::chain;
+use crate::{SessionKey, Timestamp};
 
-use super::disk::Disk as _;
-use super::files::Files;
-use super::folder::Folder;
-use super::names::Named;
-use super::read::head;
-use super::store_error;
-use crate::log::{chain, correlation};
-use crate::store::{SessionInfo, StoreError};
-use crate::{StoreKey, Timestamp};
+const OPERATION: &str = "remove expired sessions";
 
-/// How many files are looked at in one trip to a blocking thread.
-const PAGE: usize = 256;
+/// How many failures of one sweep are logged one by one; all are counted.
+const MAX_LOGGED: usize = 10;
 
-/// Where a walk through the folder stands.
-pub(super) struct Position(Option<Dir>);
+/// What one piece of a sweep gives.
+pub(super) struct Swept {
+    pub(super) taken: Vec<(SessionKey, Record)>,
+    /// Whether a record may have expired that this sweep has not come across: it has to begin anew.
+    pub(super) is_to_be_repeated: bool,
+    /// Whether all files have been passed.
+    pub(super) is_complete: bool,
+}
 
-impl Position {
-    /// There is no more.
-    pub(super) fn end() -> Self {
-        Position(None)
+impl<F: FileSystem> Engine<F> {
+    /// The next piece of a sweep, which goes on where the last one ended, in whichever call that was: at most
+    /// `at_most` sessions that have expired at `now`.
+    pub(super) fn sweep_piece(&self, now: Timestamp, at_most: usize) -> Result<Swept, StoreError> {
+        // Another call may be sweeping: then this one begins its own, and each session is removed by one.
+        let resumed = self.walk().take();
+        let is_resumed = resumed.is_some();
+        let mut walk = match resumed {
+            Some(walk) => walk,
+            None => self.begin_walk()?,
+        };
+        let mut taken = Vec::new();
+        let mut stale = Vec::new();
+        for _ in 0..PAGE {
+            if taken.len() >= at_most {
+                break;
+            }
+            match walk.stage {
+                Stage::Files(_) => self.sweep_file(&mut walk, now, &mut taken),
+                Stage::Owners(_) | Stage::Entries { .. } => {
+                    self.sweep_entry(&mut walk, &mut stale);
+                }
+                Stage::End => break,
+            }
+        }
+        if let Err(error) = self.remove_stale(&stale, OPERATION) {
+            walk.failed(None, &error);
+        }
+        let is_complete = matches!(walk.stage, Stage::End);
+        if is_complete {
+            self.end_walk(&walk);
+        } else {
+            *self.walk() = Some(walk);
+        }
+        let is_to_be_repeated = is_complete && is_resumed && now >= self.earliest_expiry();
+        Ok(Swept {
+            taken,
+            is_to_be_repeated,
+            is_complete,
+        })
+    }
+
+    fn walk(&self) -> std::sync::MutexGuard<'_, Option<Walk<F::Names>>> {
+        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_walk(&self) -> Result<Walk<F::Names>, StoreError> {
+        let names = self.fs.names();
+        let names = names.map_err(|error| store_error(OPERATION, error))?;
+        self.forget_earliest_expiry();
+        Ok(Walk {
+            stage: Stage::Files(names),
+            records: 0,
+            failures: 0,
+            quarantined: BTreeSet::new(),
+        })
+    }
+
+    fn end_walk(&self, walk: &Walk<F::Names>) {
+        self.count.set(walk.records);
+        if walk.failures > 0 {
+            tracing::error!(
+                event = "store_failure",
+                failures = walk.failures,
+                "a sweep could not handle some files: they are left until the next one"
+            );
+        }
+    }
+
+    /// Handles the next file.
+    fn sweep_file(
+        &self,
+        walk: &mut Walk<F::Names>,
+        now: Timestamp,
+        taken: &mut Vec<(SessionKey, Record)>,
+    ) {
+        let Stage::Files(names) = &mut walk.stage else {
+            return;
+        };
+        let name = match names.next() {
+            Some(Ok(name)) => self.names.named(&name),
+            Some(Err(error)) => {
+                // What comes after it cannot be reached: the folder itself is damaged.
+                walk.failed(None, &error);
+                walk.stage = self.owners_stage(walk);
+                return;
+            }
+            None => {
+                walk.stage = self.owners_stage(walk);
+                return;
+            }
+        };
+        match name {
+            Named::Record(key) => {
+                walk.records += 1;
+                match self.sweep_record(&key, now) {
+                    Ok(Some(record)) => {
+                        walk.records -= 1;
+                        taken.push((key, record));
+                    }
+                    Ok(None) => {}
+                    Err(error) => walk.failed(Some(&key), &error),
+                }
+            }
+            Named::Temporary { key, name } => {
+                if let Err(error) = self.remove_left_over(&key, &name) {
+                    walk.failed(Some(&key), &error);
+                }
+            }
+            Named::Quarantined { name } => {
+                let trimmed = self.trim_quarantine(&mut walk.quarantined, name, now);
+                if let Err(error) = trimmed {
+                    walk.failed(None, &error);
+                }
+            }
+            Named::Foreign => {}
+        }
+    }
+
+    /// The record under `key` if it had expired and was removed.
+    fn sweep_record(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let Some((record, _)) = self.peek(key, OPERATION, metadata)? else {
+            return Ok(None);
+        };
+        if record.is_expired(now) {
+            let guard = self.lock(key, OPERATION)?;
+            return self.remove_expired(&guard, key, now);
+        }
+        self.expires_at(record.expires);
+        if let Some(owner) = &record.owner {
+            self.heal_index(key, owner)?;
+        }
+        Ok(None)
+    }
+
+    /// Removes a temporary file of `key`, unless the key's lock is held, as it is while one is written. So one
+    /// that is not locked is left over, however old it is.
+    fn remove_left_over(&self, key: &SessionKey, name: &str) -> io::Result<()> {
+        let Some(_guard) = self.locks.try_lock(key)? else {
+            return Ok(());
+        };
+        match self.fs.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn owners_stage(&self, walk: &mut Walk<F::Names>) -> Stage<F::Names> {
+        match self.fs.index_owners() {
+            Ok(owners) => Stage::Owners(owners),
+            Err(error) => {
+                walk.failed(None, &error);
+                Stage::End
+            }
+        }
+    }
+
+    /// Looks up the next entry of the index, or finds the next owner.
+    fn sweep_entry(&self, walk: &mut Walk<F::Names>, stale: &mut Vec<Stale>) {
+        let stage = std::mem::replace(&mut walk.stage, Stage::End);
+        walk.stage = match stage {
+            Stage::Owners(mut owners) => match owners.next() {
+                Some(Ok(name)) => self.entries_stage(walk, &name, owners),
+                Some(Err(error)) => {
+                    walk.failed(None, &error);
+                    Stage::End
+                }
+                None => Stage::End,
+            },
+            Stage::Entries {
+                owner,
+                mut entries,
+                owners,
+            } => match entries.next() {
+                Some(Ok(name)) => {
+                    if let Some(key) = index_key(&name) {
+                        self.sweep_key(walk, &owner, &key, stale);
+                    }
+                    Stage::Entries {
+                        owner,
+                        entries,
+                        owners,
+                    }
+                }
+                Some(Err(error)) => {
+                    walk.failed(None, &error);
+                    Stage::Owners(owners)
+                }
+                None => Stage::Owners(owners),
+            },
+            stage => stage,
+        };
+    }
+
+    fn entries_stage(
+        &self,
+        walk: &mut Walk<F::Names>,
+        name: &[u8],
+        owners: F::Names,
+    ) -> Stage<F::Names> {
+        let Some(owner) = OwnerName::parse(name) else {
+            return Stage::Owners(owners);
+        };
+        match self.fs.index_entries(&owner) {
+            Ok(entries) => Stage::Entries {
+                owner,
+                entries,
+                owners,
+            },
+            Err(error) => {
+                walk.failed(None, &error);
+                Stage::Owners(owners)
+            }
+        }
+    }
+
+    fn sweep_key(
+        &self,
+        walk: &mut Walk<F::Names>,
+        owner: &OwnerName,
+        key: &SessionKey,
+        stale: &mut Vec<Stale>,
+    ) {
+        match self.indexed(owner, key, OPERATION) {
+            Ok(Err(entry)) => stale.push(entry),
+            // An unreadable one was reported when its file was passed.
+            Ok(Ok(_)) | Err(StoreError::Unreadable(_)) => {}
+            Err(error) => walk.failed(Some(key), &error),
+        }
     }
 }
 
-type SessionPage = (Vec<Result<SessionInfo, StoreError>>, Option<Position>);
-
-type OwnerPage = (Vec<Result<SessionInfo, StoreError>>, Vec<StoreKey>);
-
-impl Files<Folder> {
-    /// The sessions among the next files, and where to go on.
-    pub(super) fn page(&self, position: Option<Position>) -> Result<SessionPage, StoreError> {
-        let (names, position) = self.names(position, "list")?;
-        let mut sessions = Vec::new();
-        for name in names {
-            let Named::Record(key) = name else {
-                continue;
-            };
-            // A look that changes nothing: what cannot be read is set aside when somebody asks for it.
-            match self.look(&key, "list", head) {
-                Ok(None) => {}
-                Ok(Some((record, size))) => {
-                    sessions.push(Ok(SessionInfo::new(key, &record, size)));
-                }
-                Err(error) => sessions.push(Err(error)),
-            }
+impl<N> Walk<N> {
+    fn failed(&mut self, key: Option<&SessionKey>, error: &(dyn std::error::Error + 'static)) {
+        self.failures += 1;
+        if self.failures > MAX_LOGGED {
+            return;
         }
-        Ok((sessions, position))
-    }
-
-    /// Those of the next sessions in `left` that are of `owner`, and what is left then; all of its
-    /// keys are fetched first when `left` is `None`.
-    pub(super) fn find_page(
-        &self,
-        owner: &str,
-        left: Option<Vec<StoreKey>>,
-    ) -> Result<OwnerPage, StoreError> {
-        let mut left = match left {
-            Some(left) => left,
-            None => self.noted(owner)?,
-        };
-        let page = left.split_off(left.len().saturating_sub(PAGE));
-        let sessions = page.iter().filter_map(|key| self.checked(owner, key));
-        Ok((sessions.collect(), left))
-    }
-
-    /// Makes the hints for all sessions that there are.
-    pub(super) fn note_all(&self) -> Result<(), StoreError> {
-        let mut position = None;
-        loop {
-            let (names, next) = self.names(position, "open")?;
-            for name in names {
-                let Named::Record(key) = name else {
-                    continue;
-                };
-                let guard = self.lock(&key, "open")?;
-                match self.look_locked(&guard, &key, "open", head) {
-                    Ok(Some((record, _))) => {
-                        self.note_owner(&key, None, record.owner.as_deref(), "open")?;
-                    }
-                    Ok(None) | Err(StoreError::Unreadable(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            match next {
-                Some(next) => position = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Removes those of the next files that have expired or are left over; gives the number of the
-    /// former, and where to go on.
-    pub(super) fn remove_expired_page(
-        &self,
-        position: Option<Position>,
-        now: Timestamp,
-    ) -> Result<(u64, Option<Position>), StoreError> {
-        const OPERATION: &str = "remove expired sessions";
-        if position.is_none() {
-            self.disk
-                .trim_quarantine(self.options.quarantine, now)
-                .map_err(|error| store_error(OPERATION, error))?;
-        }
-        let (names, position) = self.names(position, OPERATION)?;
-        let mut removed = 0;
-        for name in names {
-            match name {
-                Named::Record(key) => match self.look(&key, OPERATION, head) {
-                    Ok(Some((record, _))) if record.is_expired(now) => {
-                        removed += u64::from(self.remove_if_expired(&key, now)?);
-                    }
-                    Ok(_) => {}
-                    // Perhaps not ours at all: it is reported and stays.
-                    Err(StoreError::Unreadable(error)) => tracing::error!(
-                        event = "unreadable_record",
-                        session = %correlation(&key),
-                        error = %chain(&error),
-                        "a stored session cannot be read: it is left where it is"
-                    ),
-                    Err(error) => return Err(error),
-                },
-                Named::Temporary { key, name } => self.remove_left_over(&key, &name)?,
-                Named::Foreign => {}
-            }
-        }
-        Ok((removed, position))
-    }
-
-    /// What has been used since it was looked at stays.
-    fn remove_if_expired(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
-        const OPERATION: &str = "remove an expired session";
-        let guard = self.lock(key, OPERATION)?;
-        let owner = match self.look_locked(&guard, key, OPERATION, head) {
-            Ok(Some((record, _))) if record.is_expired(now) => record.owner,
-            Ok(_) | Err(StoreError::Unreadable(_)) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        // Not synced: should a power cut bring it back, it is as expired as it was.
-        self.disk
-            .remove(&self.template.record(key))
-            .map_err(|error| store_error(OPERATION, error))?;
-        self.forget_owner(key, owner.as_deref());
-        Ok(true)
-    }
-
-    /// Removes a temporary file of `key`, unless somebody holds the key's lock: whoever writes one
-    /// does. So one that is not locked is left over, however old it is.
-    fn remove_left_over(&self, key: &StoreKey, name: &str) -> Result<(), StoreError> {
-        let failed = |error| store_error("remove a temporary file", error);
-        let Some(_guard) = self.stripes.try_lock(key).map_err(failed)? else {
-            return Ok(());
-        };
-        match self.disk.remove(name) {
-            // Whatever it is, it must not keep the sweep from the rest.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::error!(
-                event = "store_failure",
-                session = %correlation(key),
-                error = %chain(&error),
-                "a temporary file could not be removed"
-            ),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn names(
-        &self,
-        position: Option<Position>,
-        operation: &'static str,
-    ) -> Result<(Vec<Named>, Option<Position>), StoreError> {
-        let failed = |error: rustix::io::Errno| store_error(operation, error.into());
-        let mut entries = match position {
-            None => Dir::read_from(&self.disk.folder).map_err(failed)?,
-            Some(Position(Some(entries))) => entries,
-            Some(Position(None)) => return Ok((Vec::new(), None)),
-        };
-        let mut names = Vec::with_capacity(PAGE);
-        while names.len() < PAGE {
-            match entries.read() {
-                Some(entry) => {
-                    let entry = entry.map_err(failed)?;
-                    names.push(self.template.named(entry.file_name().to_bytes()));
-                }
-                None => return Ok((names, None)),
-            }
-        }
-        Ok((names, Some(Position(Some(entries)))))
+        let is_unreadable = matches!(error.downcast_ref(), Some(StoreError::Unreadable(_)));
+        tracing::error!(
+            event = if is_unreadable { "unreadable_record" } else { "store_failure" },
+            session = key.map(tracing::field::display),
+            error = %chain(error),
+            "a file could not be swept: the sweep goes on with the others"
+        );
     }
 }

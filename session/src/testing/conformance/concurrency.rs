@@ -132,8 +132,8 @@ pub async fn a_deleted_record_stays_deleted<S: SessionStore>(stores: &Handles<S>
     }
 }
 
-/// Calls at the same time have the effect of the same calls one after the other, in an order in which none comes before
-/// one that had returned when it began.
+/// Calls at the same time have the effect of the same calls one after the other, in an order in which
+/// none comes before one that had returned when it began.
 ///
 /// # Panics
 ///

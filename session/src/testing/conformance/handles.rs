@@ -45,8 +45,8 @@ impl<S: SessionStore> Handles<S> {
         }
     }
 
-    /// Has the suite test damaged records. `damage` alters the stored bytes of a record so that they are no whole
-    /// record any more, as a failing disk would: it cuts them short or flips some.
+    /// Has the suite test damaged records. `damage` alters the stored bytes of a record so that they
+    /// are no whole record any more, as a failing disk would: it cuts them short or flips some.
     #[must_use]
     pub fn damage(mut self, damage: impl AsyncFn(SessionKey) + 'static) -> Self {
         self.damage = Some(boxed(damage));

@@ -50,9 +50,7 @@ pub async fn modify_does_what_is_decided<S: SessionStore>(stores: &Handles<S>) {
     let check = Check::new("modify_does_what_is_decided", stores);
     let first = record(1);
     let second = counted(&first, "second");
-    let mut ahead = counted(&second, "never stored");
-    ahead.revision = Revision::from(u64::MAX);
-    for base in [None, Some(&second), Some(&first), Some(&ahead)] {
+    for base in [None, Some(&second)] {
         let key = key();
         check.create(&key, &first).await;
         check.update(&key, &second, first.revision).await;
@@ -140,6 +138,32 @@ pub async fn modify_decides_by_what_is_stored<S: SessionStore>(stores: &Handles<
         check
             .stored(&key, left.as_ref(), "what is stored decides, not the base")
             .await;
+    }
+
+    // Whatever the base's revision is, and whatever else it says.
+    let mut ahead = counted(&stored, "never stored");
+    ahead.revision = Revision::from(u64::MAX);
+    for stale in [&base, &ahead] {
+        let key = key();
+        check.create(&key, &base).await;
+        check.update(&key, &stored, base.revision).await;
+        let keep: RecordUpdate = Arc::new(|_| Decision::Keep);
+        let modified = check.done(stores.second.modify(&key, Some(stale), &keep).await);
+        let kept = ModifyOutcome::Kept(stored.clone());
+        check.equal(modified, kept, "what is kept is what is stored");
+        let change = count("changed");
+        let modified = check.done(stores.first.modify(&key, Some(stale), &change).await);
+        let after = counted(&stored, "changed");
+        let replaced = ModifyOutcome::Replaced {
+            before: stored.clone(),
+            after: after.clone(),
+        };
+        let sentence = "what is changed is what is stored";
+        check.equal(modified, replaced, sentence);
+        let delete: RecordUpdate = Arc::new(|_| Decision::Delete);
+        let modified = check.done(stores.second.modify(&key, Some(stale), &delete).await);
+        let deleted = ModifyOutcome::Deleted(after);
+        check.equal(modified, deleted, "what is deleted is what is stored");
     }
 
     // The session that the caller takes for an expired one has been touched since.

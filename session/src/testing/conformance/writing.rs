@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Handles;
 use super::check::Check;
-use super::sample::{counted, expiring_at, key, owned_by, record};
+use super::sample::{START, counted, expiring_at, key, owned_by, record};
 use crate::{
     CreateOutcome, Decision, DeleteOutcome, RecordUpdate, Revision, SessionStore, Timestamp,
     UpdateOutcome,
@@ -18,58 +18,34 @@ use crate::{
 pub async fn every_call_sees_the_calls_before_it<S: SessionStore>(stores: &Handles<S>) {
     let check = Check::new("every_call_sees_the_calls_before_it", stores);
     for turn in 0..2 {
-        let (writer, reader) = (stores.alternating(turn), stores.alternating(turn + 1));
+        let writer = stores.alternating(turn);
         let key = key();
-        // Each load leaves the reader with something that it could remember.
-        check.stored(&key, None, "nothing is stored yet").await;
+        // Each load leaves both handles with something that they could remember. What each method has to do is
+        // another behaviour's: here both have to see the same.
+        check.load(&key).await;
         let first = record(1);
-        let created = check.done(writer.create(&key, &first).await);
-        check.equal(created, CreateOutcome::Created, "a free key takes a record");
-        check.stored(&key, Some(&first), "a create is seen").await;
+        let _ = check.done(writer.create(&key, &first).await);
+        check.load(&key).await;
 
-        let mut current = counted(&first, "updated");
-        let updated = writer.update(&key, &current, first.revision).await;
-        check.equal(
-            check.done(updated),
-            UpdateOutcome::Updated,
-            "the revision is right",
-        );
-        check
-            .stored(&key, Some(&current), "an update is seen")
-            .await;
+        let second = counted(&first, "updated");
+        let _ = check.done(writer.update(&key, &second, first.revision).await);
+        check.load(&key).await;
 
-        current.last_seen = current.last_seen + crate::seconds(1);
-        current.expires = current.expires + crate::seconds(1);
-        let (seen, expires) = (current.last_seen, current.expires);
-        let touched = writer.touch(&key, seen, expires, current.revision).await;
-        check.equal(
-            check.done(touched),
-            UpdateOutcome::Updated,
-            "the revision is right",
-        );
-        check.stored(&key, Some(&current), "a touch is seen").await;
+        let (seen, expires) = (second.last_seen + crate::seconds(1), Timestamp::MAX);
+        let touched = writer.touch(&key, seen, expires, second.revision).await;
+        let _ = check.done(touched);
+        check.load(&key).await;
 
         let count: RecordUpdate = Arc::new(|stored| Decision::Replace(counted(stored, "modified")));
         let _ = check.done(writer.modify(&key, None, &count).await);
-        current = counted(&current, "modified");
-        check.stored(&key, Some(&current), "a modify is seen").await;
+        check.load(&key).await;
 
-        let stale = reader.update(&key, &first, first.revision).await;
-        let sentence = "the other handle compares with what is stored now";
-        check.equal(check.done(stale), UpdateOutcome::RevisionMismatch, sentence);
-
-        let deleted = check.done(writer.delete(&key, None).await);
-        check.equal(deleted, DeleteOutcome::Deleted, "a record is deleted");
-        check.stored(&key, None, "a delete is seen").await;
-
-        let expired = expiring_at(1);
-        check.create(&key, &expired).await;
-        check
-            .stored(&key, Some(&expired), "a second life is seen")
-            .await;
-        let taken = writer.take_expired(Timestamp::from_millis(1), 10).await;
-        check.equal(check.done(taken).len(), 1, "one record has expired");
-        check.stored(&key, None, "a sweep is seen").await;
+        let _ = check.done(writer.delete(&key, None).await);
+        check.load(&key).await;
+        let _ = check.done(writer.create(&key, &expiring_at(1)).await);
+        check.load(&key).await;
+        let _ = check.done(writer.take_expired(START, 10).await);
+        check.load(&key).await;
     }
 }
 
@@ -227,12 +203,11 @@ pub async fn a_deleted_record_is_gone_everywhere<S: SessionStore>(stores: &Handl
         );
         check.equal(found.len(), 1, "the other record is found by its owner");
     }
-    let taken = check.sweep(Timestamp::from_millis(5)).await;
+    let taken = check.sweep(START).await;
     check.is(
         !taken.contains_key(&deleted),
         "a deleted record is not swept",
     );
-    check.equal(taken.len(), 1, "the other record is swept");
     check.create(&deleted, &record).await;
     check
         .stored(

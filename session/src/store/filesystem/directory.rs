@@ -1,5 +1,5 @@
-//! A real folder. It is opened once, and everything in it is reached relative to that: whatever is
-//! done to the path later on, no other folder is ever touched.
+//! A real folder. It is opened once, and everything in it is reached relative to that: whatever
+//! happens to the path later, the store never touches another folder.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,56 +7,61 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, RenameFlags, Stat};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::disk::{Content, Disk};
-use super::index::OwnerName;
-use crate::StoreKey;
+use super::fs::{Content, FileSystem};
+use super::names::OwnerName;
 use crate::record::MAX_ENCODED_LENGTH;
+use crate::{SessionKey, Timestamp};
 
-pub(super) struct Folder {
+/// The folder of the owner index.
+pub(super) const OWNERS: &str = "owners";
+
+pub(super) struct Directory {
     pub(super) folder: OwnedFd,
-    pub(super) quarantine: OwnedFd,
-    pub(super) owners: OwnedFd,
     pub(super) user: u32,
     pub(super) mode: Mode,
-    /// What the process's umask makes of it.
-    pub(super) masked_mode: OnceLock<RawMode>,
     /// On a file system of this machine: opening a file whose name is in memory waits for nothing.
     pub(super) is_local: bool,
+    /// What the process's umask makes of `mode`, once a file has been made.
+    masked_mode: OnceLock<RawMode>,
 }
 
 /// Never follows a link, never waits for a pipe's other end, is not handed to child processes.
-const GUARDED: OFlags = OFlags::NOFOLLOW
+const SAFE_OPEN: OFlags = OFlags::NOFOLLOW
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK);
 
-/// Noting that a file was read could wait for the file system's journal.
+/// To record the time of a read could wait for the file system's journal.
 #[cfg(target_os = "linux")]
-const UNNOTED: OFlags = OFlags::NOATIME;
+const NO_ATIME: OFlags = OFlags::NOATIME;
 #[cfg(not(target_os = "linux"))]
-const UNNOTED: OFlags = OFlags::empty();
+const NO_ATIME: OFlags = OFlags::empty();
 
-/// How often a note is tried against others who take the owner's folder away.
-const NOTE_ATTEMPTS: u32 = 16;
+/// How often an index entry is tried to be added while other processes remove the owner's folder.
+const INDEX_ATTEMPTS: u32 = 16;
 
-impl Folder {
-    /// The folder of an owner.
-    fn owner(&self, owner: &OwnerName) -> rustix::io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | GUARDED;
-        retry_on_intr(|| rustix::fs::openat(&self.owners, owner.as_str(), flags, Mode::empty()))
+impl Directory {
+    pub(super) fn new(folder: OwnedFd, user: u32, mode: Mode, is_local: bool) -> Self {
+        Directory {
+            folder,
+            user,
+            mode,
+            is_local,
+            masked_mode: OnceLock::new(),
+        }
     }
 
-    /// A plain file of this user's under `name`, for `access`, and what is known of it; `None` when
-    /// there is something else.
+    /// A plain file of this user's under `name`, for `access`, and its status; `None` when there is
+    /// something else.
     fn open_file(&self, name: &str, access: OFlags) -> io::Result<Option<(File, Stat)>> {
         let open = |flags| {
-            let open = || rustix::fs::openat(&self.folder, name, flags | GUARDED, Mode::empty());
+            let open = || rustix::fs::openat(&self.folder, name, flags | SAFE_OPEN, Mode::empty());
             retry_on_intr(open)
         };
-        // What is somebody else's may not be opened so.
-        let opened = match open(access | UNNOTED) {
+        // The kernel refuses `O_NOATIME` for another user's file.
+        let opened = match open(access | NO_ATIME) {
             Err(Errno::PERM) => open(access),
             opened => opened,
         };
@@ -70,10 +75,8 @@ impl Folder {
 
     fn checked(&self, file: OwnedFd) -> io::Result<Option<(File, Stat)>> {
         let status = rustix::fs::fstat(&file)?;
-        // No link at all: it was replaced since it was opened, and is whole.
         let is_ours = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
-            && status.st_uid == self.user
-            && status.st_nlink <= 1;
+            && status.st_uid == self.user;
         Ok(is_ours.then(|| (File::from(file), status)))
     }
 
@@ -94,6 +97,46 @@ impl Folder {
         (&file).take(size).read_to_end(&mut bytes)?;
         Ok((Content::Bytes(bytes), Some(OpenFile { file, size })))
     }
+
+    fn open_folder(&self, path: &str) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | SAFE_OPEN;
+        retry_on_intr(|| rustix::fs::openat(&self.folder, path, flags, Mode::empty()))
+    }
+
+    /// The names in a folder that need not be there.
+    fn names_in(&self, path: &str) -> io::Result<Names> {
+        match self.open_folder(path) {
+            Ok(folder) => Ok(Names(Some(Dir::read_from(&folder)?))),
+            Err(Errno::NOENT) => Ok(Names(None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the folder of an owner, and the one of the index when it is missing; gives the former.
+    fn make_owner_folder(&self, path: &str) -> io::Result<OwnedFd> {
+        for _ in 0..INDEX_ATTEMPTS {
+            match rustix::fs::mkdirat(&self.folder, path, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                // Somebody has removed the whole index.
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&self.folder, OWNERS, Mode::RWXU) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    rustix::fs::fsync(&self.folder)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            // Whoever removes the last entry of an owner removes the folder, too.
+            match self.open_folder(path) {
+                Ok(folder) => return Ok(folder),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
 }
 
 /// An open file and how long it is.
@@ -102,8 +145,28 @@ pub(super) struct OpenFile {
     size: u64,
 }
 
-impl Disk for Folder {
+/// The names in a folder; none when there is no folder.
+pub(super) struct Names(Option<Dir>);
+
+impl Iterator for Names {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let name = match self.0.as_mut()?.read()? {
+                Ok(entry) => entry.file_name().to_bytes().to_owned(),
+                Err(error) => return Some(Err(error.into())),
+            };
+            if name != b"." && name != b".." {
+                return Some(Ok(name));
+            }
+        }
+    }
+}
+
+impl FileSystem for Directory {
     type File = OpenFile;
+    type Names = Names;
 
     fn read(&self, name: &str) -> io::Result<Content> {
         Ok(self.read_from(name, OFlags::RDONLY)?.0)
@@ -123,12 +186,12 @@ impl Disk for Folder {
         if !self.is_local {
             return None;
         }
-        let flags = OFlags::RDONLY | UNNOTED | GUARDED;
+        let flags = OFlags::RDONLY | NO_ATIME | SAFE_OPEN;
         let (mode, cached) = (Mode::empty(), ResolveFlags::CACHED);
         let file = match openat2(&self.folder, name, flags, mode, cached) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Some(Content::Missing),
-            // The name is not in memory; or whatever it is, waiting for it finds out.
+            // The name is not in memory, or it is no plain file: a read that may wait finds out.
             Err(_) => return None,
         };
         let (file, status) = self.checked(file).ok().flatten()?;
@@ -137,14 +200,15 @@ impl Disk for Folder {
         let into = &mut [IoSliceMut::new(&mut bytes)];
         let read = preadv2(&file, into, 0, ReadWriteFlags::NOWAIT).ok()?;
         // Less: the rest is not in memory.
-        (read as u64 == size).then(|| {
-            bytes.truncate(read);
-            Content::Bytes(bytes)
-        })
+        (read as u64 == size).then_some(Content::Bytes(bytes))
+    }
+
+    fn has_other_links(&self, file: &OpenFile) -> io::Result<bool> {
+        Ok(rustix::fs::fstat(&file.file)?.st_nlink > 1)
     }
 
     fn create(&self, name: &str) -> io::Result<OpenFile> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | GUARDED;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | SAFE_OPEN;
         let open = || rustix::fs::openat(&self.folder, name, flags, self.mode);
         let file = retry_on_intr(open)?;
         if self.masked_mode.get().is_none() {
@@ -158,7 +222,8 @@ impl Disk for Folder {
     fn reopen(&self, name: &str) -> io::Result<Option<OpenFile>> {
         match self.open_file(name, OFlags::WRONLY) {
             Ok(Some((file, status))) => {
-                let is_like_new = self.masked_mode.get() == Some(&status.st_mode);
+                let is_like_new =
+                    self.masked_mode.get() == Some(&status.st_mode) && status.st_nlink == 1;
                 let size = u64::try_from(status.st_size).unwrap_or_default();
                 Ok(is_like_new.then_some(OpenFile { file, size }))
             }
@@ -187,8 +252,8 @@ impl Disk for Folder {
         }
     }
 
-    fn wipe(&self, file: &OpenFile) -> io::Result<()> {
-        // Zeros, as its blocks can then be written over.
+    fn zero(&self, file: &OpenFile) -> io::Result<()> {
+        // Not cut to no length, so that a later save need not find new blocks.
         let size = usize::try_from(file.size).map_err(io::Error::other)?;
         file.file.write_all_at(&vec![0; size], 0)
     }
@@ -209,22 +274,23 @@ impl Disk for Folder {
             from,
             &self.folder,
             to,
-            RenameFlags::NOREPLACE,
+            rustix::fs::RenameFlags::NOREPLACE,
         ) {
             // A file system that does not know how.
             Err(Errno::INVAL | Errno::NOSYS) => {}
             result => return Ok(result?),
         }
-        // All who use the name hold the lock of its stripe, so nobody takes it in between.
-        match self.read(to)? {
-            Content::Missing => self.rename(from, to),
-            _ => Err(Errno::EXIST.into()),
+        // All that use the name hold the lock of its stripe, so it is not taken in between.
+        match rustix::fs::statat(&self.folder, to, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => self.rename(from, to),
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
     #[cfg(target_os = "linux")]
     fn exchange(&self, one: &str, other: &str) -> io::Result<bool> {
-        let (folder, flags) = (&self.folder, RenameFlags::EXCHANGE);
+        let (folder, flags) = (&self.folder, rustix::fs::RenameFlags::EXCHANGE);
         match rustix::fs::renameat_with(folder, one, folder, other, flags) {
             Ok(()) => Ok(true),
             // A file system that does not know how.
@@ -246,33 +312,33 @@ impl Disk for Folder {
         Ok(rustix::fs::fsync(&self.folder)?)
     }
 
-    fn set_aside(&self, name: &str, as_name: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(
-            &self.folder,
-            name,
-            &self.quarantine,
-            as_name,
-        )?)
+    fn names(&self) -> io::Result<Names> {
+        Ok(Names(Some(Dir::read_from(&self.folder)?)))
     }
 
-    fn note(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
-        // Whoever takes the last note of an owner away takes the folder away, too.
-        for _ in 0..NOTE_ATTEMPTS {
-            match rustix::fs::mkdirat(&self.owners, owner.as_str(), Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let folder = match self.owner(owner) {
-                Ok(folder) => folder,
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let flags = OFlags::WRONLY | OFlags::CREATE | GUARDED;
-            let open = || rustix::fs::openat(&folder, key.as_str(), flags, self.mode);
+    fn status(&self, name: &str) -> io::Result<Option<(u64, Timestamp)>> {
+        let status = match rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => status,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        let seconds = u64::try_from(status.st_ctime).unwrap_or_default();
+        let changed = Timestamp::from_millis(seconds.saturating_mul(1000));
+        let size = u64::try_from(status.st_size).unwrap_or_default();
+        Ok(is_file.then_some((size, changed)))
+    }
+
+    fn index_add(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
+        let path = owner_path(owner);
+        let flags = OFlags::WRONLY | OFlags::CREATE | SAFE_OPEN;
+        for _ in 0..INDEX_ATTEMPTS {
+            let folder = self.make_owner_folder(&path)?;
+            let open = || rustix::fs::openat(&folder, key.to_string(), flags, self.mode);
             match retry_on_intr(open) {
                 Ok(_) => {
                     rustix::fs::fsync(&folder)?;
-                    return Ok(rustix::fs::fsync(&self.owners)?);
+                    return Ok(rustix::fs::fsync(&self.open_folder(OWNERS)?)?);
                 }
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
@@ -281,28 +347,36 @@ impl Disk for Folder {
         Err(Errno::AGAIN.into())
     }
 
-    fn forget(&self, owner: &OwnerName, key: &StoreKey) -> io::Result<()> {
-        rustix::fs::unlinkat(&self.owner(owner)?, key.as_str(), AtFlags::empty())?;
-        match rustix::fs::unlinkat(&self.owners, owner.as_str(), AtFlags::REMOVEDIR) {
+    fn index_has(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<bool> {
+        let path = format!("{}/{key}", owner_path(owner));
+        match rustix::fs::accessat(&self.folder, path, Access::EXISTS, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn index_remove(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
+        let path = owner_path(owner);
+        let entry = format!("{path}/{key}");
+        rustix::fs::unlinkat(&self.folder, entry, AtFlags::empty())?;
+        match rustix::fs::unlinkat(&self.folder, path, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn noted(&self, owner: &OwnerName) -> io::Result<Vec<StoreKey>> {
-        let folder = match self.owner(owner) {
-            Ok(folder) => folder,
-            Err(Errno::NOENT) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut keys = Vec::new();
-        for entry in Dir::read_from(&folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_str().ok();
-            keys.extend(name.and_then(StoreKey::parse));
-        }
-        Ok(keys)
+    fn index_entries(&self, owner: &OwnerName) -> io::Result<Names> {
+        self.names_in(&owner_path(owner))
     }
+
+    fn index_owners(&self) -> io::Result<Names> {
+        self.names_in(OWNERS)
+    }
+}
+
+fn owner_path(owner: &OwnerName) -> String {
+    format!("{OWNERS}/{}", owner.as_str())
 }
 
 /// The size of a file and room for it, if that can be a record.
