@@ -667,7 +667,9 @@ impl State {
                     TakenBack::Restored(record) => self.learn(record),
                     TakenBack::Removed => {
                         self.end();
-                        self.removes_cookie = true;
+                        // A session that was only just created has no cookie yet: what the client holds
+                        // may be the right one of its other tab.
+                        self.removes_cookie |= self.client_holds_this();
                     }
                     TakenBack::Overtaken => self.end(),
                 }

@@ -269,6 +269,11 @@ impl State {
         self.sealed.retain(|sending| !is_confirmed(&sending.batch));
     }
 
+    /// Whether the client came with this session's token, or was told one by this request.
+    pub(super) fn client_holds_this(&self) -> bool {
+        self.client.is_some()
+    }
+
     /// The client keeps its cookie for longer or shorter now. Only where it holds the right one.
     pub(super) fn refresh_cookie(&mut self, record: &Record) {
         let is_held = |(proof, _): &(Proof, Secret)| *proof == record.proof;

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod fs;
 mod index;
+mod index_folder;
 mod kind;
 mod list;
 mod lock;
@@ -27,8 +28,10 @@ mod read;
 mod recycle;
 mod replace;
 mod sweep;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod waiter;
 
 use std::fmt;
 use std::path::Path;
@@ -36,14 +39,11 @@ use std::sync::Arc;
 
 pub use error::OpenError;
 pub use options::{Durability, FilesystemStoreBuilder};
-use tokio::runtime::Handle;
 
-use self::call::{Running, call};
 use self::directory::Directory;
 use self::engine::Engine;
-use self::error::store_error;
 use self::list::Place;
-use self::lock::{LockGuard, Turn};
+use self::lock::LockGuard;
 use super::{
     CreateOutcome, Cursor, DeleteOutcome, ModifyOutcome, Page, RecordUpdate, SessionStore,
     StoreError, UpdateOutcome,
@@ -64,8 +64,8 @@ use crate::{SessionKey, Timestamp};
 /// # Backups
 ///
 /// A program that copies the files of a folder in use (`tar`, `cp`, `rsync`) can copy zeros in the place of
-/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files change no
-/// more; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
+/// a session that is saved at that moment. [`back_up`](Self::back_up) makes a folder whose files never
+/// change; copy that one, and remove it then. A snapshot of the whole file system is as good. To restore,
 /// put the files into an empty folder of mode 0700 and open it; the owner index is built then.
 ///
 /// # What holds across processes
@@ -129,73 +129,18 @@ impl FilesystemStore {
         const OPERATION: &str = "back up the sessions";
         let into = into.as_ref().to_owned();
         let begin = move |engine: &Engine<Directory>| engine.begin_backup(&into);
-        let mut backup = self.blocking(OPERATION, begin).await?;
+        let mut backup = tasks::blocking(&self.0, OPERATION, begin).await?;
         loop {
             let piece = move |engine: &Engine<Directory>| {
                 let has_more = engine.back_up_piece(&mut backup)?;
                 Ok((backup, has_more))
             };
             let has_more;
-            (backup, has_more) = self.blocking(OPERATION, piece).await?;
+            (backup, has_more) = tasks::blocking(&self.0, OPERATION, piece).await?;
             if !has_more {
                 return Ok(backup.sessions);
             }
         }
-    }
-
-    /// Runs `work` on a thread that may block, to its end even when the future is dropped.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Engine<Directory>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let engine = Arc::clone(&self.0);
-        let runtime = runtime(operation)?;
-        joined(
-            operation,
-            runtime.spawn_blocking(move || work(&engine)).await,
-        )
-    }
-
-    /// Runs `work` with the lock of `key`. Not at all when the future is dropped before `work` begins, and to
-    /// its end otherwise.
-    async fn locked<T: Send + 'static>(
-        &self,
-        key: &SessionKey,
-        operation: &'static str,
-        work: impl FnOnce(&Engine<Directory>, &mut LockGuard, &SessionKey) -> Result<T, StoreError>
-        + Send
-        + 'static,
-    ) -> Result<T, StoreError> {
-        let runtime = runtime(operation)?;
-        let key = *key;
-        let deadline = self.0.locks.deadline();
-        let (_caller, running) = call(self.0.locks.abandoned(&key));
-        let engine = Arc::clone(&self.0);
-        let run = move |turn: Turn, running: Running| {
-            let failed = |error| store_error(operation, error);
-            refuse_abandoned(&running, operation)?;
-            let mut guard = engine.locks.lock_turn(turn, deadline).map_err(failed)?;
-            // A call that is abandoned from now on is carried out before a later one on the key has the lock.
-            refuse_abandoned(&running, operation)?;
-            let done = work(&engine, &mut guard, &key);
-            // Before the lock is released: a call that waits for this one finds it ended.
-            drop(running);
-            done
-        };
-        if let Some(turn) = self.0.locks.try_turn(&key) {
-            let task = runtime.spawn_blocking(move || run(turn, running));
-            return joined(operation, task.await);
-        }
-        // A task of its own has the turn when it comes, even if this future is not polled then: a suspended
-        // future must not hold what another one needs.
-        let turn = self.0.locks.turn(&key);
-        let blocking = runtime.clone();
-        let task = runtime.spawn(async move {
-            let turn = turn.await;
-            blocking.spawn_blocking(move || run(turn, running)).await
-        });
-        joined(operation, joined_task(operation, task.await)?)
     }
 }
 
@@ -210,39 +155,6 @@ impl FilesystemStoreBuilder {
         let engine = open::open(self)?;
         Ok(FilesystemStore(Arc::new(engine)))
     }
-}
-
-fn runtime(operation: &'static str) -> Result<Handle, StoreError> {
-    Handle::try_current().map_err(|error| StoreError::Failed {
-        operation,
-        source: Box::new(error),
-    })
-}
-
-fn joined_task<T>(
-    operation: &'static str,
-    task: Result<T, tokio::task::JoinError>,
-) -> Result<T, StoreError> {
-    task.map_err(|error| StoreError::Failed {
-        operation,
-        source: Box::new(error),
-    })
-}
-
-fn joined<T>(
-    operation: &'static str,
-    task: Result<Result<T, StoreError>, tokio::task::JoinError>,
-) -> Result<T, StoreError> {
-    joined_task(operation, task)?
-}
-
-/// Nobody receives this error.
-fn refuse_abandoned(running: &Running, operation: &'static str) -> Result<(), StoreError> {
-    if running.is_abandoned() {
-        let source = "the caller has dropped the future".into();
-        return Err(StoreError::Failed { operation, source });
-    }
-    Ok(())
 }
 
 fn place(cursor: Option<&Cursor>, operation: &'static str) -> Result<Option<Place>, StoreError> {
@@ -273,7 +185,7 @@ impl SessionStore for FilesystemStore {
                 return Ok(found);
             }
             let key = *key;
-            let loaded = self.blocking("load", move |engine| engine.load_unlocked(&key));
+            let loaded = tasks::blocking(&self.0, "load", move |engine| engine.load_unlocked(&key));
             match loaded.await {
                 Err(StoreError::Unreadable(DecodeError::Unreadable)) => {}
                 loaded => return loaded,
@@ -282,7 +194,7 @@ impl SessionStore for FilesystemStore {
         let load = |engine: &Engine<Directory>, guard: &mut LockGuard, key: &SessionKey| {
             engine.load_locked(guard, key)
         };
-        self.locked(key, "load", load).await
+        tasks::locked(&self.0, key, "load", load).await
     }
 
     async fn create(&self, key: &SessionKey, record: &Record) -> Result<CreateOutcome, StoreError> {
@@ -290,13 +202,14 @@ impl SessionStore for FilesystemStore {
             && self.0.count.is_due(limit)
         {
             let count = |engine: &Engine<Directory>| {
-                engine.count.set(engine.count_sessions()?);
+                let began = engine.count.begin();
+                engine.count.end(began, engine.count_sessions()?);
                 Ok(())
             };
-            self.blocking("create", count).await?;
+            tasks::blocking(&self.0, "create", count).await?;
         }
         let record = record.clone();
-        self.locked(key, "create", move |engine, guard, key| {
+        tasks::locked(&self.0, key, "create", move |engine, guard, key| {
             engine.create(guard, key, &record)
         })
         .await
@@ -309,7 +222,7 @@ impl SessionStore for FilesystemStore {
         expected: Revision,
     ) -> Result<UpdateOutcome, StoreError> {
         let record = record.clone();
-        self.locked(key, "update", move |engine, guard, key| {
+        tasks::locked(&self.0, key, "update", move |engine, guard, key| {
             engine.update(guard, key, &record, expected)
         })
         .await
@@ -320,7 +233,7 @@ impl SessionStore for FilesystemStore {
         key: &SessionKey,
         expected: Option<Revision>,
     ) -> Result<DeleteOutcome, StoreError> {
-        self.locked(key, "delete", move |engine, guard, key| {
+        tasks::locked(&self.0, key, "delete", move |engine, guard, key| {
             engine.delete(guard, key, expected)
         })
         .await
@@ -328,8 +241,7 @@ impl SessionStore for FilesystemStore {
 
     async fn list(&self, after: Option<Cursor>, at_most: usize) -> Result<Page, StoreError> {
         let place = place(after.as_ref(), "list")?;
-        self.blocking("list", move |engine| engine.page(place, at_most))
-            .await
+        tasks::blocking(&self.0, "list", move |engine| engine.page(place, at_most)).await
     }
 
     async fn modify(
@@ -339,7 +251,7 @@ impl SessionStore for FilesystemStore {
         change: &RecordUpdate,
     ) -> Result<ModifyOutcome, StoreError> {
         let change = Arc::clone(change);
-        self.locked(key, "save", move |engine, guard, key| {
+        tasks::locked(&self.0, key, "save", move |engine, guard, key| {
             engine.modify(guard, key, &*change)
         })
         .await
@@ -352,7 +264,7 @@ impl SessionStore for FilesystemStore {
         expires: Timestamp,
         expected: Revision,
     ) -> Result<UpdateOutcome, StoreError> {
-        self.locked(key, "touch", move |engine, guard, key| {
+        tasks::locked(&self.0, key, "touch", move |engine, guard, key| {
             engine.touch(guard, key, last_seen, expires, expected)
         })
         .await
@@ -366,7 +278,7 @@ impl SessionStore for FilesystemStore {
     ) -> Result<Page, StoreError> {
         const OPERATION: &str = "list the sessions of an owner";
         let (owner, place) = (owner.to_owned(), place(after.as_ref(), OPERATION)?);
-        self.blocking(OPERATION, move |engine| {
+        tasks::blocking(&self.0, OPERATION, move |engine| {
             engine.page_of(&owner, place, at_most)
         })
         .await
@@ -380,7 +292,7 @@ impl SessionStore for FilesystemStore {
         let mut taken = Vec::new();
         while taken.len() < at_most {
             let at_most = at_most - taken.len();
-            let piece = self.blocking("remove expired sessions", move |engine| {
+            let piece = tasks::blocking(&self.0, "remove expired sessions", move |engine| {
                 engine.sweep_piece(now, at_most)
             });
             let mut piece = match piece.await {

@@ -33,7 +33,7 @@ impl Drop for Caller {
         if state.load(Ordering::SeqCst) == ENDED {
             return;
         }
-        // Before it counts as abandoned, so that whoever ends it never finds the count missing.
+        // Before the state changes, so that the half that ends the call finds itself counted.
         abandoned.fetch_add(1, Ordering::SeqCst);
         if state.swap(ABANDONED, Ordering::SeqCst) == ENDED {
             abandoned.fetch_sub(1, Ordering::SeqCst);

@@ -13,6 +13,8 @@ pub(super) struct SessionCount {
     sessions: AtomicUsize,
     is_counted: AtomicBool,
     counted_at: Mutex<Option<Instant>>,
+    /// How many this process has created since it started.
+    created: AtomicUsize,
 }
 
 impl SessionCount {
@@ -27,7 +29,7 @@ impl SessionCount {
         if self.is_below(limit) || is_recent {
             return false;
         }
-        // One counts, the others go by what is known.
+        // One call counts the files; the calls beside it rely on the old number.
         *counted_at = Some(Instant::now());
         true
     }
@@ -36,15 +38,27 @@ impl SessionCount {
         self.sessions.load(Ordering::SeqCst) < limit
     }
 
-    /// So many have just been counted.
-    pub(super) fn set(&self, sessions: usize) {
+    fn set(&self, sessions: usize) {
         self.sessions.store(sessions, Ordering::SeqCst);
         *self.counted_at() = Some(Instant::now());
         self.is_counted.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn created(&self) {
+        self.created.fetch_add(1, Ordering::SeqCst);
         self.sessions.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// For a count that takes a while: a mark of its beginning.
+    pub(super) fn begin(&self) -> usize {
+        self.created.load(Ordering::SeqCst)
+    }
+
+    /// So many were counted since `begin`. Those created meanwhile are added, as the count may have missed
+    /// them: a number that is too high is corrected before it makes a store full.
+    pub(super) fn end(&self, begin: usize, sessions: usize) {
+        let created = self.created.load(Ordering::SeqCst).wrapping_sub(begin);
+        self.set(sessions.saturating_add(created));
     }
 
     pub(super) fn deleted(&self) {
@@ -57,5 +71,25 @@ impl SessionCount {
         self.counted_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_created_during_a_count_is_not_missed() {
+        let count = SessionCount::default();
+        assert!(count.is_due(3));
+        let began = count.begin();
+        count.created();
+        count.created();
+        count.end(began, 1);
+        assert!(!count.is_below(3) && count.is_below(4));
+        // One that has just counted relies on it.
+        assert!(!count.is_due(3) && !count.is_due(4));
+        count.deleted();
+        assert!(count.is_below(3));
     }
 }

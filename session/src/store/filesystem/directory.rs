@@ -7,16 +7,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 
-use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::fs::{Content, FileSystem};
+use super::index_folder::{self, SAFE_OPEN};
 use super::names::OwnerName;
 use crate::record::MAX_ENCODED_LENGTH;
 use crate::{SessionKey, Timestamp};
-
-/// The folder of the owner index.
-pub(super) const OWNERS: &str = "owners";
 
 pub(super) struct Directory {
     pub(super) folder: OwnedFd,
@@ -28,19 +26,11 @@ pub(super) struct Directory {
     masked_mode: OnceLock<RawMode>,
 }
 
-/// Never follows a link, never waits for a pipe's other end, is not handed to child processes.
-const SAFE_OPEN: OFlags = OFlags::NOFOLLOW
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NONBLOCK);
-
 /// To record the time of a read could wait for the file system's journal.
 #[cfg(target_os = "linux")]
 const NO_ATIME: OFlags = OFlags::NOATIME;
 #[cfg(not(target_os = "linux"))]
 const NO_ATIME: OFlags = OFlags::empty();
-
-/// How often an index entry is tried to be added while other processes remove the owner's folder.
-const INDEX_ATTEMPTS: u32 = 16;
 
 impl Directory {
     pub(super) fn new(folder: OwnedFd, user: u32, mode: Mode, is_local: bool) -> Self {
@@ -80,7 +70,7 @@ impl Directory {
         Ok(is_ours.then(|| (File::from(file), status)))
     }
 
-    /// What is under `name`, and the file it was read from.
+    /// Reads the file `name`; gives its content and the open file.
     fn read_from(&self, name: &str, access: OFlags) -> io::Result<(Content, Option<OpenFile>)> {
         let (file, status) = match self.open_file(name, access) {
             Ok(Some(opened)) => opened,
@@ -96,46 +86,6 @@ impl Directory {
         // One that is written over meanwhile has a wrong checksum.
         (&file).take(size).read_to_end(&mut bytes)?;
         Ok((Content::Bytes(bytes), Some(OpenFile { file, size })))
-    }
-
-    fn open_folder(&self, path: &str) -> rustix::io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | SAFE_OPEN;
-        retry_on_intr(|| rustix::fs::openat(&self.folder, path, flags, Mode::empty()))
-    }
-
-    /// The names in a folder that need not be there.
-    fn names_in(&self, path: &str) -> io::Result<Names> {
-        match self.open_folder(path) {
-            Ok(folder) => Ok(Names(Some(Dir::read_from(&folder)?))),
-            Err(Errno::NOENT) => Ok(Names(None)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Makes the folder of an owner, and the one of the index when it is missing; gives the former.
-    fn make_owner_folder(&self, path: &str) -> io::Result<OwnedFd> {
-        for _ in 0..INDEX_ATTEMPTS {
-            match rustix::fs::mkdirat(&self.folder, path, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                // Somebody has removed the whole index.
-                Err(Errno::NOENT) => {
-                    match rustix::fs::mkdirat(&self.folder, OWNERS, Mode::RWXU) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                    rustix::fs::fsync(&self.folder)?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            // Whoever removes the last entry of an owner removes the folder, too.
-            match self.open_folder(path) {
-                Ok(folder) => return Ok(folder),
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Errno::AGAIN.into())
     }
 }
 
@@ -330,53 +280,39 @@ impl FileSystem for Directory {
     }
 
     fn index_add(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
-        let path = owner_path(owner);
-        let flags = OFlags::WRONLY | OFlags::CREATE | SAFE_OPEN;
-        for _ in 0..INDEX_ATTEMPTS {
-            let folder = self.make_owner_folder(&path)?;
-            let open = || rustix::fs::openat(&folder, key.to_string(), flags, self.mode);
-            match retry_on_intr(open) {
-                Ok(_) => {
-                    rustix::fs::fsync(&folder)?;
-                    return Ok(rustix::fs::fsync(&self.open_folder(OWNERS)?)?);
-                }
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Errno::AGAIN.into())
+        index_folder::add(&self.folder, self.mode, owner, key)
+    }
+
+    fn index_add_unsynced(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
+        index_folder::add_unsynced(&self.folder, self.mode, owner, key).map(drop)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.folder)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sync_all(&self) -> io::Result<()> {
+        rustix::fs::sync();
+        Ok(())
     }
 
     fn index_has(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<bool> {
-        let path = format!("{}/{key}", owner_path(owner));
-        match rustix::fs::accessat(&self.folder, path, Access::EXISTS, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        index_folder::has(&self.folder, owner, key)
     }
 
     fn index_remove(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
-        let path = owner_path(owner);
-        let entry = format!("{path}/{key}");
-        rustix::fs::unlinkat(&self.folder, entry, AtFlags::empty())?;
-        match rustix::fs::unlinkat(&self.folder, path, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        index_folder::remove(&self.folder, owner, key)
     }
 
     fn index_entries(&self, owner: &OwnerName) -> io::Result<Names> {
-        self.names_in(&owner_path(owner))
+        index_folder::entries(&self.folder, owner).map(Names)
     }
 
     fn index_owners(&self) -> io::Result<Names> {
-        self.names_in(OWNERS)
+        index_folder::owners(&self.folder).map(Names)
     }
-}
-
-fn owner_path(owner: &OwnerName) -> String {
-    format!("{OWNERS}/{}", owner.as_str())
 }
 
 /// The size of a file and room for it, if that can be a record.

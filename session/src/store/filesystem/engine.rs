@@ -23,7 +23,7 @@ pub(super) struct Engine<F: FileSystem> {
     pub(super) names: FileNames,
     pub(super) options: Options,
     pub(super) count: SessionCount,
-    /// Where the sweep goes on.
+    /// Where the sweep continues.
     pub(super) walk: Mutex<Option<Walk<F::Names>>>,
     /// No record that the sweep has passed, or that this process has written since the sweep began,
     /// expires before this.
@@ -33,9 +33,11 @@ pub(super) struct Engine<F: FileSystem> {
 /// How far a sweep has come.
 pub(super) struct Walk<N> {
     pub(super) stage: Stage<N>,
+    /// When it began, for the count of sessions.
+    pub(super) began: usize,
     /// How many records it has passed and left.
     pub(super) records: usize,
-    /// What it could not read or remove.
+    /// How many files it could not handle.
     pub(super) failures: usize,
     /// The quarantined files it has passed and left, the oldest first.
     pub(super) quarantined: BTreeSet<(Timestamp, String, u64)>,

@@ -1,14 +1,16 @@
 //! Why a folder is not opened, and what an error of the operating system means to the caller.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
 
 use crate::store::StoreError;
+use crate::telemetry::chain;
 
 /// The store's folder cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The setting cannot name files.
@@ -112,6 +114,13 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// As its text, with its causes: that is what a program prints whose `main` returns it.
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", chain(self))
+    }
 }
 
 /// What an error of the operating system means to the caller: only what heals by itself is temporary.

@@ -14,7 +14,7 @@ pub(super) trait FileSystem: Send + Sync + 'static {
     /// The names in a folder, one after the other, in an order of the file system's.
     type Names: Iterator<Item = io::Result<Vec<u8>>> + Send;
 
-    /// What is under a name, in one step: no check comes before the read, which the read could find outdated.
+    /// Reads the file of a name, in one step: a check before the read could be outdated by then.
     fn read(&self, name: &str) -> io::Result<Content>;
 
     /// The same where that can be told without waiting for the disk; otherwise `None`.
@@ -72,6 +72,12 @@ pub(super) trait FileSystem: Send + Sync + 'static {
     /// disk.
     fn index_add(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()>;
 
+    /// The same without waiting, for many entries.
+    fn index_add_unsynced(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()>;
+
+    /// Waits until everything that was added without waiting is on the disk.
+    fn sync_all(&self) -> io::Result<()>;
+
     /// Whether the owner index has that entry.
     fn index_has(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<bool>;
 
@@ -85,7 +91,7 @@ pub(super) trait FileSystem: Send + Sync + 'static {
     fn index_owners(&self) -> io::Result<Self::Names>;
 }
 
-/// What is under a name.
+/// The content of a name.
 pub(super) enum Content {
     Missing,
     /// Not a plain file of the store's: a link, a pipe, a folder, another user's, or far too large.

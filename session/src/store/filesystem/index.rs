@@ -2,7 +2,7 @@
 //!
 //! An entry says that the owner may have that session; the record says whose it is. An entry is added before
 //! the record is written, and both while the key is locked, so a killed process never leaves a record
-//! without its entry. An entry without its record is harmless; whoever meets one removes it.
+//! without its entry. An entry without its record is harmless. A listing or a sweep that meets one removes it.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(super) struct Stale {
 
 impl<F: FileSystem> Engine<F> {
     /// Sees to it that the session of `owner` is in the index, before its record is written: `before` had
-    /// that owner already or not. An entry that somebody has removed by hand is added again.
+    /// that owner already or not. An entry that was removed by hand is added again.
     pub(super) fn index(
         &self,
         key: &SessionKey,
@@ -48,7 +48,7 @@ impl<F: FileSystem> Engine<F> {
         added.map_err(|error| store_error(operation, error))
     }
 
-    /// Adds the entries of all sessions.
+    /// Adds the entries of all sessions, and waits once for all of them.
     pub(super) fn index_all(&self) -> Result<(), StoreError> {
         const OPERATION: &str = "build the owner index";
         let failed = |error| store_error(OPERATION, error);
@@ -56,18 +56,18 @@ impl<F: FileSystem> Engine<F> {
             let Named::Record(key) = self.names.named(&name.map_err(failed)?) else {
                 continue;
             };
-            match self.peek(&key, OPERATION, metadata) {
-                Ok(Some((
-                    Record {
-                        owner: Some(owner), ..
-                    },
-                    _,
-                ))) => self.heal_index(&key, &owner)?,
-                Ok(_) | Err(StoreError::Unreadable(_)) => {}
+            let guard = self.lock(&key, OPERATION)?;
+            let owner = match self.peek_locked(&guard, &key, OPERATION, metadata) {
+                Ok(found) => found.and_then(|(record, _)| record.owner),
+                Err(StoreError::Unreadable(_)) => None,
                 Err(error) => return Err(error),
+            };
+            if let Some(owner) = owner {
+                let added = self.fs.index_add_unsynced(&OwnerName::new(&owner), &key);
+                added.map_err(failed)?;
             }
         }
-        Ok(())
+        self.fs.sync_all().map_err(failed)
     }
 
     /// Adds an entry that is missing for the record that is under `key`. For a sweep.
@@ -127,22 +127,23 @@ impl<F: FileSystem> Engine<F> {
         }
         self.fs.sync_folder()?;
         for entry in stale {
-            // The lock is held from the entry to the record by whoever writes a record of this owner. One
-            // that is busy is left for the next time.
-            if let Some(guard) = self.locks.try_lock(&entry.key)? {
-                self.remove_if_still(&guard, entry, operation);
+            // A save of this owner's record holds the lock from the entry to the record. An entry whose lock
+            // is held is left for the next time.
+            if let Some(mut guard) = self.locks.try_lock(&entry.key)? {
+                self.remove_if_still(&mut guard, entry, operation);
             }
         }
         Ok(())
     }
 
     /// Only as it was before the sync: a change since then may be undone by a power cut.
-    fn remove_if_still(&self, guard: &LockGuard, entry: &Stale, operation: &'static str) {
+    fn remove_if_still(&self, guard: &mut LockGuard, entry: &Stale, operation: &'static str) {
         let Ok(found) = self.peek_locked(guard, &entry.key, operation, metadata) else {
             return;
         };
         let is_still = is_of(&entry.owner, &entry.key, found).is_err_and(|now| now == *entry);
-        if is_still && !guard.is_sync_owed() {
+        // A deletion since then has been synced, unless that failed.
+        if is_still && self.pay_sync(guard, operation).is_ok() {
             self.remove_entry(&entry.key, &entry.owner);
         }
     }

@@ -1,6 +1,6 @@
 //! What kind of file system a folder is on (statfs(2)).
 
-/// What is known of a file system.
+/// The kind of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FsKind {
     /// On a disk or in the memory of this machine.

@@ -23,7 +23,7 @@ const BLOCK: usize = 65_536;
 /// How many records are read in one trip to a blocking thread.
 pub(super) const PAGE: usize = 256;
 
-/// Where a listing goes on: at one of the keys that it has read, and after the last one by reading on.
+/// Where a listing continues: at one of the keys that it has read, and after the last one by reading on.
 #[derive(Clone)]
 pub(super) struct Place {
     keys: Arc<[SessionKey]>,

@@ -7,14 +7,15 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use tokio::sync::OwnedMutexGuard;
 
+use super::waiter::{Waited, Waiter, unlock};
 use crate::SessionKey;
 
 /// How many stripes there are.
@@ -28,7 +29,7 @@ pub(super) const LOCKS: &str = "locks";
 const QUICK_TRIES: u32 = 4;
 const QUICK_PAUSE: Duration = Duration::from_micros(50);
 
-/// The pause between two tries when no thread can be started.
+/// The longest pause between two tries where nothing wakes the one that waits.
 const SLOW_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a lock file that was removed is made again for one operation.
@@ -47,7 +48,7 @@ struct Stripe {
     abandoned: Arc<AtomicUsize>,
 }
 
-/// What belongs to whoever has the turn of a stripe.
+/// The state of a stripe, for the operation that has its turn.
 struct Held {
     index: usize,
     file: Option<Arc<OwnedFd>>,
@@ -113,14 +114,24 @@ impl LockTable {
         self.lock_files(turn, Some(deadline))
     }
 
-    /// Waits for the stripe of `key`, on a thread that may block.
+    /// Waits for the stripe of `key`, on a thread that may block: for the work on many sessions, which meets a
+    /// stripe that is in use now and then.
+    ///
+    /// The operation that has the turn may itself wait for a thread, so this wait must end. It is no place
+    /// in the line.
     pub(super) fn lock(&self, key: &SessionKey) -> io::Result<LockGuard> {
         let deadline = self.deadline();
-        let turn = match self.try_turn(key) {
-            Some(turn) => turn,
-            None => Turn(Arc::clone(&self.stripe(key).held).blocking_lock_owned()),
-        };
-        self.lock_turn(turn, deadline)
+        let mut pause = QUICK_PAUSE;
+        loop {
+            if let Some(turn) = self.try_turn(key) {
+                return self.lock_turn(turn, deadline);
+            }
+            if Instant::now() > deadline {
+                return Err(timed_out());
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(SLOW_PAUSE);
+        }
     }
 
     /// The stripe of `key`, if nothing holds it.
@@ -143,7 +154,7 @@ impl LockTable {
         })
     }
 
-    /// Counts the calls on the stripe of `key` that are carried out although their callers have gone.
+    /// Counts the calls on the stripe of `key` whose callers have dropped the future.
     pub(super) fn abandoned(&self, key: &SessionKey) -> &Arc<AtomicUsize> {
         &self.stripe(key).abandoned
     }
@@ -164,7 +175,7 @@ impl LockTable {
         };
         for _ in 0..REOPENS {
             lock_file(&mut held, &file, deadline)?;
-            // Somebody may have removed it, and another process may hold a new file of its name.
+            // It may have been removed by hand, and another process may hold a new file of its name.
             let is_removed = match rustix::fs::fstat(&*file) {
                 Ok(status) => status.st_nlink == 0,
                 Err(error) => {
@@ -207,7 +218,7 @@ pub(super) fn open_lock_file(folder: &OwnedFd, index: usize) -> io::Result<Owned
     }
 }
 
-/// Locks the file against other processes, for whoever has the turn of the stripe.
+/// Locks the file against other processes, for the operation that has the turn of the stripe.
 fn lock_file(held: &mut Held, file: &Arc<OwnedFd>, deadline: Option<Instant>) -> io::Result<()> {
     let mut tries = 0;
     loop {
@@ -246,101 +257,11 @@ fn lock_file(held: &mut Held, file: &Arc<OwnedFd>, deadline: Option<Instant>) ->
     }
 }
 
-fn unlock(file: &OwnedFd) {
-    while flock(file, FlockOperation::NonBlockingUnlock) == Err(Errno::INTR) {}
-}
-
 fn timed_out() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
         "another operation on the same part of the sessions has taken too long",
     )
-}
-
-/// A thread that waits in flock(2), which knows no time limit: the operation that wants the lock
-/// leaves at its deadline, and the thread stays for the next one. So the kernel wakes the waiting process
-/// at once, in the order of arrival, and there is at most one such thread for each stripe that another
-/// process holds.
-struct Waiter {
-    state: Mutex<WaiterState>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WaiterState {
-    Wanted,
-    /// No operation waits for the lock at the moment.
-    Unwanted,
-    Locked,
-    Failed(Errno),
-    /// The lock came when no operation wanted it, and was given back.
-    Ended,
-}
-
-#[derive(PartialEq, Eq)]
-enum Waited {
-    Locked,
-    TimedOut,
-    Failed(Errno),
-    Ended,
-}
-
-impl Waiter {
-    fn start(file: &Arc<OwnedFd>) -> io::Result<Arc<Self>> {
-        let waiter = Arc::new(Waiter {
-            state: Mutex::new(WaiterState::Wanted),
-            changed: Condvar::new(),
-        });
-        let (file, started) = (Arc::clone(file), Arc::clone(&waiter));
-        std::thread::Builder::new()
-            .name(String::from("session-lock"))
-            .stack_size(64 * 1024)
-            .spawn(move || started.run(&file))?;
-        Ok(waiter)
-    }
-
-    fn run(&self, file: &OwnedFd) {
-        let locked = loop {
-            match flock(file, FlockOperation::LockExclusive) {
-                Err(Errno::INTR) => {}
-                locked => break locked,
-            }
-        };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = match (locked, *state) {
-            (Ok(()), WaiterState::Wanted) => WaiterState::Locked,
-            (Ok(()), _) => {
-                unlock(file);
-                WaiterState::Ended
-            }
-            (Err(error), _) => WaiterState::Failed(error),
-        };
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, deadline: Option<Instant>) -> Waited {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if *state == WaiterState::Unwanted {
-            *state = WaiterState::Wanted;
-        }
-        let left = deadline.map_or(Duration::ZERO, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        });
-        let is_waiting = |state: &mut WaiterState| *state == WaiterState::Wanted;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, left, is_waiting)
-            .unwrap_or_else(PoisonError::into_inner);
-        match *state {
-            WaiterState::Locked => Waited::Locked,
-            WaiterState::Failed(error) => Waited::Failed(error),
-            WaiterState::Ended => Waited::Ended,
-            WaiterState::Wanted | WaiterState::Unwanted => {
-                *state = WaiterState::Unwanted;
-                Waited::TimedOut
-            }
-        }
-    }
 }
 
 /// The right to work on the sessions of a stripe.

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags, RawMode, flock};
 use rustix::io::Errno;
 
-use super::directory::{Directory, OWNERS};
+use super::directory::Directory;
 use super::engine::{Engine, random};
 use super::error::OpenError;
+use super::index_folder::OWNERS;
 use super::kind::FsKind;
 use super::lock::{LOCKS, LockTable, STRIPES, open_lock_file};
 use super::names::FileNames;

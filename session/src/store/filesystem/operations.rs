@@ -201,7 +201,7 @@ impl<F: FileSystem> Engine<F> {
             return Ok(UpdateOutcome::Updated);
         }
         self.expires_at(expires);
-        // The bytes as they are, which are what the checksum is over.
+        // The checksum is over the bytes as they are stored.
         let activity = encoded_activity(key, bytes.clone(), last_seen, expires);
         bytes[ACTIVITY_RANGE].copy_from_slice(&activity);
         if self.fs.has_other_links(&file).map_err(failed)? {

@@ -124,9 +124,10 @@ impl FilesystemStoreBuilder {
     /// [`StoreError::Full`](crate::StoreError::Full); `None` for any number. Default: 1,000,000, about 4 GiB of
     /// small files, so that a client that opens sessions without end cannot fill the disk.
     ///
-    /// Each process counts what it creates and deletes itself, and counts the files anew at each sweep and
-    /// at most every ten seconds while the store is full. So one process keeps the limit exactly, and
-    /// several exceed it by at most what the others created since.
+    /// Each process adds what it creates and subtracts what it deletes. It counts the files at its first
+    /// create, at each sweep, and at most every ten seconds while the store is full. So the limit is exact
+    /// for one process; several processes exceed it by at most what the other ones created since the last
+    /// count.
     pub fn max_sessions(mut self, sessions: impl Into<Option<usize>>) -> Self {
         self.options.max_sessions = sessions.into();
         self

@@ -25,7 +25,7 @@ impl<F: FileSystem> Engine<F> {
                     "a stored session cannot be read: its file was renamed"
                 );
             }
-            // Another process has done it, or somebody has removed it.
+            // Another process has renamed it, or it was removed by hand.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(
                 event = "store_failure",

@@ -1,4 +1,4 @@
-//! What is under a key, as it is read with and without the key's lock.
+//! Reading the record of a key, with and without the key's lock.
 //!
 //! A reader without the lock has one open file, which is one whole record, unless it is written to
 //! meanwhile: by a touch, or by a save of any session that recycles the file. The checksum shows that,
@@ -29,12 +29,12 @@ impl<F: FileSystem> Engine<F> {
         Some(decoded(key, content, Record::decode))
     }
 
-    /// The record under `key`, without a lock. What is unreadable must be read again with the lock.
+    /// The record under `key`, without a lock. An unreadable one must be read again with the lock.
     pub(super) fn load_unlocked(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
         self.read(key, "load", Record::decode)
     }
 
-    /// What `decode` makes of what is under `key`, with the lock where that is needed. Nothing is changed:
+    /// Decodes the record under `key`, with the lock where that is needed. Nothing is changed:
     /// an unreadable record stays where it is.
     pub(super) fn peek<R>(
         &self,
@@ -62,7 +62,7 @@ impl<F: FileSystem> Engine<F> {
         self.read(key, operation, unmasked(decode))
     }
 
-    /// What `decode` makes of what is under `key`. An unreadable record is quarantined: a later record must
+    /// Decodes the record under `key`. An unreadable record is quarantined: a later record must
     /// not be written over it.
     pub(super) fn read_locked<R>(
         &self,

@@ -8,7 +8,7 @@
 //! Readers take no lock, so one may still have the file open as what it was. It then reads zeros, or
 //! a part, or the record of another session: the checksum, which covers the key, tells it so. The one case
 //! that the checksum would not tell is a later record of the same session that has not taken its place yet,
-//! and perhaps never will. So the beginning of what is written to such a file is *masked*, and unmasked
+//! and perhaps never will. So the beginning of a record that is written to such a file is *masked*, and unmasked
 //! when the file has the record's name. A reader that holds the lock may unmask what it reads: what has
 //! the record's name is the record, even if its writer was killed before it could unmask it.
 
@@ -35,7 +35,7 @@ fn invert(bytes: &mut [u8]) {
     }
 }
 
-/// What is written for `bytes`, a record that has not taken its place yet.
+/// The bytes to write for `bytes`, a record that has not taken its place yet.
 pub(super) fn mask(bytes: &[u8]) -> Vec<u8> {
     let mut masked = bytes.to_vec();
     invert(&mut masked);

@@ -42,8 +42,8 @@ impl<F: FileSystem> Engine<F> {
         }
     }
 
-    /// Puts a record in the place of the one in the file `replaced`; false when that is gone, as when
-    /// somebody has removed it by hand.
+    /// Puts a record in the place of the one in the file `replaced`; false when that file was removed by
+    /// hand.
     pub(super) fn replace_file(
         &self,
         guard: &mut LockGuard,

@@ -1,7 +1,7 @@
-//! Removing what has expired, what is left over and what leads nowhere, a few files at a time, so that
+//! Removing expired records, left-over files and stale index entries, a few files at a time, so that
 //! neither memory nor a thread is used for long.
 //!
-//! No file keeps a sweep from the others: a failure is logged and counted, and the sweep goes on.
+//! No file keeps a sweep from the next ones: a failure is logged and counted, and the sweep continues.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -34,7 +34,7 @@ pub(super) struct Swept {
 }
 
 impl<F: FileSystem> Engine<F> {
-    /// The next piece of a sweep, which goes on where the last one ended, in whichever call that was: at most
+    /// The next piece of a sweep, which continues where the last piece ended, also one of an earlier call: at most
     /// `at_most` sessions that have expired at `now`.
     pub(super) fn sweep_piece(&self, now: Timestamp, at_most: usize) -> Result<Swept, StoreError> {
         // Another call may be sweeping: then this one begins its own, and each session is removed by one.
@@ -85,6 +85,7 @@ impl<F: FileSystem> Engine<F> {
         self.forget_earliest_expiry();
         Ok(Walk {
             stage: Stage::Files(names),
+            began: self.count.begin(),
             records: 0,
             failures: 0,
             quarantined: BTreeSet::new(),
@@ -92,7 +93,7 @@ impl<F: FileSystem> Engine<F> {
     }
 
     fn end_walk(&self, walk: &Walk<F::Names>) {
-        self.count.set(walk.records);
+        self.count.end(walk.began, walk.records);
         if walk.failures > 0 {
             tracing::error!(
                 event = "store_failure",
@@ -190,7 +191,7 @@ impl<F: FileSystem> Engine<F> {
         }
     }
 
-    /// Looks up the next entry of the index, or finds the next owner.
+    /// Handles the next entry of the index, or finds the next owner.
     fn sweep_entry(&self, walk: &mut Walk<F::Names>, stale: &mut Vec<Stale>) {
         let stage = std::mem::replace(&mut walk.stage, Stage::End);
         walk.stage = match stage {
@@ -276,7 +277,7 @@ impl<N> Walk<N> {
             event = if is_unreadable { "unreadable_record" } else { "store_failure" },
             session = key.map(tracing::field::display),
             error = %chain(error),
-            "a file could not be swept: the sweep goes on with the others"
+            "a file could not be swept: the sweep continues with the next one"
         );
     }
 }

@@ -57,7 +57,7 @@ fn stale_entries_cost_one_sync_for_all_and_are_gone_after_a_sweep() {
     assert_eq!(store.keys_of("ada"), [live]);
 }
 
-/// The removal of an entry waits for whoever is just making a session of that owner.
+/// A create of a session of that owner may be under way.
 #[test]
 fn an_entry_whose_key_is_locked_stays() {
     let (key, fs) = (key(), SimulatedFs::default());
@@ -70,6 +70,45 @@ fn an_entry_whose_key_is_locked_stays() {
     drop(guard);
     assert_eq!(store.keys_of("ada"), []);
     assert!(fs.state().index.is_empty());
+}
+
+/// A deletion that could not be synced may be undone by a power cut: its entry stays until it can.
+#[test]
+fn an_entry_is_removed_after_the_sync_that_its_deletion_owes() {
+    let (key, fs) = (key(), SimulatedFs::default());
+    let store = simulated(&fs, Durability::Relaxed);
+    let entry = (OwnerName::new("ada").as_str().to_owned(), key);
+    fs.state().index.insert(entry.clone());
+    store.0.lock(&key, "delete").unwrap().owe_sync();
+    // Read the key, sync for all, read the key again, and sync what was owed.
+    {
+        let mut state = fs.state();
+        state.operations = 0;
+        state.fails_at = Some(5);
+    }
+    assert_eq!(store.keys_of("ada"), []);
+    assert!(fs.state().index.contains(&entry));
+    fs.state().fails_at = None;
+    assert_eq!(store.keys_of("ada"), []);
+    assert!(fs.state().index.is_empty());
+    assert!(!store.0.lock(&key, "check").unwrap().is_sync_owed());
+}
+
+/// Another process makes a session of that owner after the entry was found to be stale.
+#[test]
+fn an_entry_whose_session_is_created_meanwhile_stays() {
+    let (key, fs) = (key_of_stripe(7, 7), SimulatedFs::default());
+    let store = simulated(&fs, Durability::Relaxed);
+    let entry = (OwnerName::new("ada").as_str().to_owned(), key);
+    fs.state().index.insert(entry.clone());
+    fs.state().before_sync = Some(|fs| {
+        let other = simulated(fs, Durability::Relaxed);
+        let created = other.create(&key_of_stripe(7, 7), &owned(&record(1), "ada"));
+        assert_eq!(created.unwrap(), CreateOutcome::Created);
+    });
+    assert_eq!(store.keys_of("ada"), []);
+    assert!(fs.state().index.contains(&entry));
+    assert_eq!(store.keys_of("ada"), [key]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn an_operation_that_waits_too_long_is_unavailable() {
     });
 }
 
-/// Whoever removes the lock files of a running process must not give a stripe two holders.
+/// A stripe must not have two holders when the lock files of a running process are removed.
 #[test]
 fn a_lock_file_that_is_removed_is_noticed() {
     for with_folder in [false, true] {
@@ -133,7 +133,7 @@ fn a_sync_that_another_process_owes_is_made_up_for() {
     // Killed between the removal and the sync.
     store.0.lock(&key, "delete").unwrap().owe_sync();
     drop(store);
-    assert!(other.0.lock(&key, "look").unwrap().is_sync_owed());
+    assert!(other.0.lock(&key, "check").unwrap().is_sync_owed());
     assert_eq!(other.delete(&key, None).unwrap(), DeleteOutcome::Missing);
-    assert!(!other.0.lock(&key, "look").unwrap().is_sync_owed());
+    assert!(!other.0.lock(&key, "check").unwrap().is_sync_owed());
 }

@@ -50,6 +50,7 @@ fn a_folder_that_admits_other_users_is_not_opened() {
     std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755)).unwrap();
     let error = FilesystemStore::open(&folder.0).unwrap_err();
     let text = error.to_string();
+    assert_eq!(format!("{error:?}"), text, "what `main` prints");
     assert!(
         text.contains("mode 755") && text.contains("chmod 700"),
         "{text}"

@@ -16,7 +16,7 @@ enum Step {
 fn live(store: &Operations<SimulatedFs>, key: &SessionKey) -> (Vec<Record>, Vec<Step>) {
     let mut written = Vec::new();
     let mut done = Vec::new();
-    let first = record(1);
+    let first = owned(&record(1), "eve");
     written.push(first.clone());
     if store.create(key, &first).is_err() {
         return (written, done);
@@ -48,8 +48,8 @@ fn live(store: &Operations<SimulatedFs>, key: &SessionKey) -> (Vec<Record>, Vec<
     (written, done)
 }
 
-/// Cuts the power after each operation of a life and looks at every state that may be left: gives
-/// what is wrong with the first bad one.
+/// Cuts the power after each operation of a life and checks every state that may be left: gives
+/// the fault of the first bad one.
 fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Result<usize, String> {
     let key = key();
     let name = FileNames::parse("{}.session").unwrap().record(&key);
@@ -77,9 +77,11 @@ fn after_every_cut(durability: Durability, mutate: impl Fn(&mut State)) -> Resul
                 .map_err(|problem| format!("cut after operation {cut}: {problem}"))?;
         }
         if state.operations <= cut {
-            // The session had another owner before: the entry of that one is stale, and is removed.
+            // The session had other owners before: their entries are stale, and are removed.
             fs.state().cut_after = None;
-            assert_eq!(simulated(&fs, durability).keys_of("ada"), []);
+            for owner in ["ada", "eve"] {
+                assert_eq!(simulated(&fs, durability).keys_of(owner), []);
+            }
             assert!(fs.state().index.is_empty(), "entries are left");
             return Ok(seen);
         }
@@ -132,7 +134,7 @@ fn a_power_cut_leaves_the_old_record_or_the_new_one() {
         let states = after_every_cut(durability, |_| {}).unwrap();
         assert!(
             states > 30,
-            "{durability:?}: only {states} states were looked at"
+            "{durability:?}: only {states} states were checked"
         );
     }
 }

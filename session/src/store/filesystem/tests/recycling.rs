@@ -25,7 +25,7 @@ fn nothing_is_left_of_what_a_save_has_replaced() {
 }
 
 /// A reader that has opened a file which has been written over since, with zeros or with the record of
-/// another session, reads again: nothing is taken for damaged, and nobody sees another's session.
+/// another session, reads again: nothing is taken for damaged, and no reader sees another's session.
 #[test]
 fn a_file_that_is_written_over_while_it_is_read_is_read_again() {
     let (mine, others, fs) = (key(), key(), SimulatedFs::default());

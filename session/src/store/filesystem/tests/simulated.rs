@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) no_exchange: bool,
     /// What the next read of a file gives, as if it was opened a while ago.
     pub(super) outdated: Option<Vec<u8>>,
+    /// Runs before the next sync of the folder, as another process may do something then.
+    pub(super) before_sync: Option<fn(&SimulatedFs)>,
 }
 
 #[derive(Clone, Default)]
@@ -240,6 +242,10 @@ impl FileSystem for SimulatedFs {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
+        let before_sync = self.state().before_sync.take();
+        if let Some(before_sync) = before_sync {
+            before_sync(self);
+        }
         let mut state = self.step()?;
         state.folder_syncs += 1;
         if !state.no_folder_sync {
@@ -264,6 +270,14 @@ impl FileSystem for SimulatedFs {
         let mut state = self.step()?;
         state.index.insert((owner.as_str().to_owned(), *key));
         Ok(())
+    }
+
+    fn index_add_unsynced(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<()> {
+        self.index_add(owner, key)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.step().map(drop)
     }
 
     fn index_has(&self, owner: &OwnerName, key: &SessionKey) -> io::Result<bool> {

@@ -164,7 +164,8 @@ async fn a_backup_of_a_store_in_use_holds_whole_records() {
                     std::sync::Arc::new(|record| Decision::Replace(changed(record, 1)));
                 while !stop.load(Ordering::SeqCst) {
                     for key in &created {
-                        store.modify(key, None, &change).await.unwrap();
+                        let saved = store.modify(key, None, &change).await.unwrap();
+                        assert!(matches!(saved, ModifyOutcome::Replaced { .. }));
                     }
                 }
             })
@@ -191,6 +192,21 @@ async fn a_backup_of_a_store_in_use_holds_whole_records() {
     }
 }
 
+/// A save decides by its lock whether its file may be written over.
+#[tokio::test]
+async fn a_backup_waits_for_a_save_of_another_process() {
+    let folder = TestFolder::new();
+    let timeout = std::time::Duration::from_millis(10);
+    let store = folder.builder().lock_timeout(timeout).open().unwrap();
+    let key = create(&store, 1, None).await;
+    let other = folder.operations();
+    let guard = other.0.lock(&key, "save").unwrap();
+    let backup = TestFolder::new();
+    let error = store.back_up(&backup.0).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    drop(guard);
+}
+
 /// Whatever is asked in whatever order, the answers are those of the store in memory.
 #[test]
 fn the_answers_are_those_of_the_store_in_memory() {
@@ -202,7 +218,7 @@ fn the_answers_are_those_of_the_store_in_memory() {
         .unwrap();
     let step = (0..8_u8, 0..4_u8, 0..4_u64, 0..3_u8, 0..40_u64);
     let steps = proptest::collection::vec(step, 1..40);
-    let config = proptest::test_runner::Config::with_cases(60);
+    let config = proptest::test_runner::Config::with_cases(30);
     let run = |steps: Vec<(u8, u8, u64, u8, u64)>| {
         let folder = TestFolder::new();
         let file = folder.builder().open().unwrap();

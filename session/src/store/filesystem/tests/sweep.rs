@@ -95,8 +95,8 @@ fn a_session_whose_lock_is_held_keeps_no_sweep_from_the_others() {
     assert_eq!(store.sweep(2000), [keys[2]]);
 }
 
-/// A batch goes on where the last one ended, and fewer than were asked for mean that there are no more, also
-/// of those that the earlier batches have passed when they had not expired yet.
+/// A batch continues where the last one ended. Fewer than were asked for mean that none are left, also of
+/// those that the earlier batches have passed when they had not expired yet.
 #[tokio::test]
 async fn batches_take_everything_that_has_expired() {
     let folder = TestFolder::new();
@@ -143,6 +143,34 @@ fn files_that_are_left_over_are_removed_and_others_are_not() {
     assert_eq!(store.sweep(0), []);
     let record = format!("{key}.session");
     assert_eq!(folder.names(), [".hidden.tmp", &record, "notes.txt"]);
+}
+
+/// Each piece continues where the last one ended.
+#[test]
+fn a_large_folder_is_swept_in_pieces() {
+    let fs = SimulatedFs::default();
+    let store = simulated(&fs, Durability::Relaxed);
+    for number in 0..600_u32 {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        let key = SessionKey::from_bytes(bytes);
+        assert_eq!(
+            store.create(&key, &record(1)).unwrap(),
+            CreateOutcome::Created
+        );
+    }
+    let piece = |now, at_most| store.0.sweep_piece(at(now), at_most).unwrap();
+    assert!(!piece(500, 1000).is_complete);
+    assert!(!piece(500, 1000).is_complete);
+    let last = piece(500, 1000);
+    assert!(last.is_complete && last.taken.is_empty());
+    let mut taken = Vec::new();
+    let mut pieces = 0;
+    while taken.len() < 600 {
+        taken.extend(piece(2000, 100).taken);
+        pieces += 1;
+    }
+    assert_eq!(pieces, 6);
 }
 
 /// What could not be read is renamed, never over what was renamed before, and is kept within the limits.
