@@ -33,9 +33,9 @@
 //!
 //! - A handler that extracts [`Session<T>`](struct@crate::Session) opens the session. One that extracts
 //!   [`SessionManager`](crate::SessionManager) can list and revoke sessions.
-//! - `Result<Session<T>, ExtractError>` is an extractor too, for a handler that answers itself when the
-//!   store fails. `Option<Session<T>>` is none: a visitor always has a session, new or stored, and a failed
-//!   store must not look like a visitor without one.
+//! - `Result<Session<T>, ExtractError>` is an extractor too, for a handler with its own answer to a store
+//!   that fails. `Option<Session<T>>` is not: every visitor has a session, new or stored, and a failed store
+//!   must not look like a visitor without one.
 //! - A handler can answer with `Result<_, SessionError>`.
 //!
 //! Two extractors of one handler run one after the other, and each handle sees what was changed through

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, COOKIE, HeaderMap, SET_COOKIE, VARY};
 use axum::http::{Request, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use session::{
@@ -174,12 +175,23 @@ async fn the_manager_is_that_of_the_layer() {
 
 #[tokio::test]
 async fn of_two_layers_of_one_manager_the_outer_one_does_all() {
+    async fn count_too(
+        mut session: Session<Visit>,
+        request: Request<Body>,
+        next: Next,
+    ) -> Response {
+        *session.views_mut() += 1;
+        drop(session);
+        next.run(request).await
+    }
     let manager = manager();
     let mut app = routes()
         .layer(SessionLayer::new(manager.clone()))
+        .layer(from_fn(count_too))
         .layer(SessionLayer::new(manager));
     let response = call(&mut app, "/count", None).await;
     assert_eq!(cookies(response.headers()).len(), 1);
+    assert_eq!(text(response).await, "2");
 }
 
 #[tokio::test]
@@ -299,9 +311,14 @@ async fn a_client_that_goes_away_cancels_no_save() {
     }
     assert!(store.memory.is_empty());
     store.gate.add_permits(1);
-    while store.memory.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let is_saved = async {
+        while store.memory.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = session::seconds(10);
+    let waited = tokio::time::timeout(patience, is_saved).await;
+    waited.expect("the save goes on without the client");
 }
 
 #[test]

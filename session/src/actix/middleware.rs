@@ -13,6 +13,7 @@ use actix_web::http::header::{COOKIE, HeaderValue};
 use actix_web::rt::task::JoinHandle;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, error};
 use pin_project_lite::pin_project;
+use tracing::Instrument as _;
 
 use super::response::{WithHeaders, failure, status};
 use crate::adapter::{Current, Entered, Rules};
@@ -276,7 +277,7 @@ where
                         return Poll::Ready(respond(result, finish, middleware));
                     }
                     Respond::Committing {
-                        commit: actix_web::rt::spawn(commit),
+                        commit: actix_web::rt::spawn(commit.in_current_span()),
                         result: Some(result),
                         middleware: middleware.clone(),
                     }

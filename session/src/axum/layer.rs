@@ -43,11 +43,8 @@ use crate::{SessionError, SessionManager};
 /// [status](SessionError::status), or by what [`on_failed_save`](Self::on_failed_save) makes. A save runs
 /// to its end also when the client goes away meanwhile.
 ///
-/// In a [`ServiceBuilder`] or outside of axum it works around every service whose responses axum can use.
-/// A router that adds layers by `.layer(…)` runs the last one first, so middleware that extracts the session
-/// is added before this layer.
-///
-/// [`ServiceBuilder`]: https://docs.rs/tower/latest/tower/struct.ServiceBuilder.html
+/// The layer wraps every tower service whose response implements [`IntoResponse`]. A `Router` runs the layer
+/// that was added last first: add a middleware that extracts the session before this layer.
 ///
 /// ```
 /// # #[cfg(all(feature = "derive", feature = "memory"))] {
