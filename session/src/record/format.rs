@@ -386,9 +386,12 @@ fn saves(bytes: &[u8], latest: Revision) -> Option<SaveNumbers> {
             Revision::from(latest.checked_sub(u64::from(before))?),
         ))
     };
-    Some(SaveNumbers::from_entries(
-        entries.map(entry).collect::<Option<_>>()?,
-    ))
+    // This request's own save is added to the list.
+    let mut saves = Vec::with_capacity(entries.len() + 1);
+    for bytes in entries {
+        saves.push(entry(bytes)?);
+    }
+    Some(SaveNumbers::from_entries(saves))
 }
 
 /// CRC-32 over the key and every byte of the record but the checksum's own four. It finds every

@@ -77,7 +77,7 @@ fn an_operation_that_waits_too_long_is_unavailable() {
                 .collect();
             for task in waiting {
                 let error = task.await.unwrap().unwrap_err();
-                assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+                assert!(matches!(error, StoreError::Busy { .. }), "{error}");
                 assert!(error.is_temporary());
             }
             drop(guard);

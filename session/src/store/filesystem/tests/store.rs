@@ -203,7 +203,7 @@ async fn a_backup_waits_for_a_save_of_another_process() {
     let guard = other.0.lock(&key, "save").unwrap();
     let backup = TestFolder::new();
     let error = store.back_up(&backup.0).await.unwrap_err();
-    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
     drop(guard);
 }
 
