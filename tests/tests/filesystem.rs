@@ -451,6 +451,7 @@ async fn a_record_with_a_second_name_is_read_and_the_second_name_keeps_its_bytes
             .touch(&key, next.last_seen + minutes(1), Timestamp::MAX, revision)
             .await;
         assert_eq!(touched.expect("touched"), UpdateOutcome::Updated);
+        revision = revision.next();
         assert_eq!(fs::read(&second).expect("there"), bytes);
     }
     let deleted = store.delete(&key, None).await;

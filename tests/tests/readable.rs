@@ -16,7 +16,7 @@ struct Visit {
 
 const READ: &str = "
 import json, msgpack, sys
-print(json.dumps(msgpack.unpackb(open(sys.argv[1], 'rb').read()), sort_keys=True))
+print(json.dumps(msgpack.unpackb(open(sys.argv[1], 'rb').read()), sort_keys=True, default=bytes.hex))
 ";
 
 /// Python's msgpack prints the file of a session, whole, with all of its fields.

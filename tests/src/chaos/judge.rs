@@ -105,7 +105,10 @@ impl Ledger {
             return fail("a replaced token opens its session");
         }
         let is_changed = sent.plan.adds || sent.plan.field.is_some();
-        if is_changed && answer.status == 200 && !sent.plan.has_early_save && !sent.plan.destroys {
+        // A sign-in without a new token may have been dropped: see `acknowledge`.
+        let may_be_dropped = sent.plan.login.is_some() && answer.set_cookie.is_none();
+        let is_saved = answer.status == 200 && !may_be_dropped;
+        if is_changed && is_saved && !sent.plan.has_early_save && !sent.plan.destroys {
             let handled = answer.number("at").unwrap_or_default();
             if ended.is_some_and(|ended| ended < handled) {
                 return fail("a change was saved to a session whose end had been acknowledged");

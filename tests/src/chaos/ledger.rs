@@ -264,7 +264,7 @@ impl Ledger {
             let owned = self
                 .sessions
                 .values_mut()
-                .filter(|known| known.owner.as_ref() == Some(owner));
+                .filter(|known| known.owner.as_ref() == Some(owner) || !known.is_owner_sure);
             for known in owned {
                 known.excuse = Some(format!("{number} may be one too many"));
             }

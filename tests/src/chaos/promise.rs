@@ -229,7 +229,10 @@ impl Ledger {
             known.owner.clone_from(&plan.login);
             known.is_owner_sure = known.owner_changes == 0;
         }
-        let is_saved = answer.status == 200 || answer.is_saved_early();
+        // Overtaken before it was saved, by one that signed the same user in: that it was sent twice is no
+        // error, and what else it changed is dropped. Or it made a session of its own that is evicted already.
+        let may_be_dropped = plan.login.is_some() && answer.set_cookie.is_none();
+        let is_saved = (answer.status == 200 || answer.is_saved_early()) && !may_be_dropped;
         let is_clear =
             !sent.is_clear_in_flight && known.clears == sent.clears && known.clears_in_flight == 0;
         if is_saved && is_clear && !plan.destroys {
