@@ -1,4 +1,4 @@
-// CK-7: signing out empties the jar of a real browser, whatever the cookie's settings are.
+// Signing out empties the jar of a real browser, whatever the cookie's settings are.
 //
 //   node cookies.mjs <path of the probe binary>
 import assert from "node:assert/strict";
@@ -58,7 +58,7 @@ try {
       assert.match(await page.locator("body").textContent(), /user=-/);
       await page.close();
       checks += 1;
-      console.log(`ok ${checks} - CK-7: the jar is empty after signing out: ${setting.arguments.join(" ") || "defaults"}`);
+      console.log(`ok ${checks} - the jar is empty after signing out: ${setting.arguments.join(" ") || "defaults"}`);
     } finally {
       probe.stdin.end();
       await new Promise((done) => (probe.exitCode === null ? probe.once("exit", done) : done()));

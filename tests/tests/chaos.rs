@@ -17,7 +17,6 @@ fn run(command: &mut Command) -> (Output, String) {
 
 /// Kills, stops, resets and removed files, with a limit of sessions in actix-web and axum.
 #[test]
-#[ignore = "the driver's own rules were corrected lately, and are to be seen to hold for an hour first"]
 fn twenty_seconds_of_chaos_break_no_promise() {
     let (output, said) = run(&mut driver("20"));
     println!("{said}");

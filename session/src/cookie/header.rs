@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{SameSite, seconds};
 
-    /// CK-1 [gate]: the whole header.
+    /// The whole header.
     #[test]
     fn the_default_header_is_exactly_this() {
         assert_eq!(
@@ -130,7 +130,7 @@ mod tests {
         );
     }
 
-    /// CK-5 [gate]: grown byte by byte, everything that is accepted is within what browsers take,
+    /// Grown byte by byte, everything that is accepted is within what browsers take,
     /// and the first that is refused is not.
     #[test]
     fn a_cookie_that_browsers_would_ignore_is_an_error() {
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// CK-6, TO-8: any duration is taken; 400 days are the most.
+    /// Any duration is taken; 400 days are the most.
     #[test]
     fn max_age_is_whole_seconds_and_400_days_at_the_most() {
         for (duration, expected) in [

@@ -372,7 +372,7 @@ mod tests {
 
     use super::*;
 
-    /// CK-2 [gate]: what browsers would refuse does not build; prefixes count in any case.
+    /// What browsers would refuse does not build; prefixes count in any case.
     #[test]
     fn impossible_combinations_do_not_build() {
         use CookieSettingsError as E;
@@ -455,7 +455,7 @@ mod tests {
         }
     }
 
-    /// CK-12: the settings for development drop what needs https and nothing else.
+    /// The settings for development drop what needs https and nothing else.
     #[test]
     fn development_drops_only_what_needs_https() {
         let settings = CookieSettings::builder()
@@ -483,7 +483,7 @@ mod tests {
     }
 
     proptest! {
-        /// CK-3: whatever builds gives a header that matches RFC 6265bis §4.1.1.
+        /// Whatever builds gives a header that matches RFC 6265bis §4.1.1.
         #[test]
         fn whatever_builds_gives_a_good_header(
             name in "\\PC{0,8}|(__Host-|__Secure-)?[!-~]{0,8}",

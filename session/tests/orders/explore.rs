@@ -165,6 +165,11 @@ pub fn run(case: &Case, chooser: &mut impl Chooser) -> Option<(String, Vec<Strin
         if step != Step::Call(Fate::Answered) {
             faults -= 1;
             world.has_faults.set(true);
+            // A save that is given up between two calls has learned all that its calls have done.
+            let is_nothing_lost = step == Step::Cancel(Fate::Answered);
+            world
+                .has_lost_answers
+                .set(world.has_lost_answers.get() || !is_nothing_lost);
         }
         disturb(&world, program, step);
         running[index].has_begun = true;

@@ -1,8 +1,9 @@
 //! Requests and operators of one small world in every order in which their store calls can follow each
 //! other, on the real code.
 //!
-//! A case is a world and some programs. `cargo test --test orders` runs the pairs; the triples, pairs with
-//! two faults and a million longer mixtures take minutes and run in CI: see `.ci/run`.
+//! A case is a world and some programs. `cargo test --test orders` runs the pairs. Pairs with a fault, single
+//! programs with two and a million longer mixtures take minutes and run in CI: see `.ci/run`. The triples
+//! take hours, and run by hand.
 
 #![expect(
     clippy::unwrap_used,

@@ -276,7 +276,7 @@ async fn request(world: &World, me: usize, program: Program) {
     }
     if let Some(SessionError::TooManySessions { .. }) = finish.error
         && session_was_live
-        && !world.has_faults.get()
+        && !world.has_lost_answers.get()
         && !world.has_leavers.get()
         && begun_with.is_some_and(|key| world.record(&key).is_none())
     {

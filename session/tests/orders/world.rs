@@ -71,6 +71,8 @@ pub struct World {
     pub has_time_passed: Cell<bool>,
     /// Something went wrong.
     pub has_faults: Cell<bool>,
+    /// Some store call was carried out, or not, without its program being told.
+    pub has_lost_answers: Cell<bool>,
     /// The sessions whose cookie each client was given.
     pub told: RefCell<BTreeSet<(usize, SessionKey)>>,
     /// What each cookie that a client was given proves.
@@ -175,6 +177,7 @@ impl World {
             has_leavers: Cell::new(false),
             has_time_passed: Cell::new(false),
             has_faults: Cell::new(false),
+            has_lost_answers: Cell::new(false),
             told: RefCell::default(),
             proofs: RefCell::default(),
             replaced: RefCell::default(),
