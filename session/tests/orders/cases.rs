@@ -79,9 +79,13 @@ fn programs(setting: &Setting) -> Vec<Program> {
     programs.extend([Op::RevokeOthers, Op::Destroy].into_iter().map(by(1)));
     if setting.limit.is_some() {
         programs.extend(
-            [Op::SignIn("ada"), Op::SignInEarly("ada")]
-                .into_iter()
-                .map(by(2)),
+            [
+                Op::SignIn("ada"),
+                Op::SignInEarly("ada"),
+                Op::SignInEarlyThenRole("ada"),
+            ]
+            .into_iter()
+            .map(by(2)),
         );
     }
     // A client without a session.

@@ -19,6 +19,8 @@ pub enum Op {
     SignIn(&'static str),
     /// By an early save, and a change after it.
     SignInEarly(&'static str),
+    /// By an early save, and another change of privilege after it.
+    SignInEarlyThenRole(&'static str),
     SignOut,
     Role,
     /// By an early save, and a change after it.
@@ -44,7 +46,7 @@ impl Op {
     fn is_leaver(self) -> bool {
         use Op::*;
         match self {
-            SignIn(owner) | SignInEarly(owner) => owner != "ada",
+            SignIn(owner) | SignInEarly(owner) | SignInEarlyThenRole(owner) => owner != "ada",
             Save | SaveEarly | SaveEarlyThenMore | Role | RolesThenFail | Renew | Touch
             | Reload => false,
             _ => true,
@@ -57,6 +59,7 @@ impl Op {
             self,
             SignIn(_)
                 | SignInEarly(_)
+                | SignInEarlyThenRole(_)
                 | SignOut
                 | Role
                 | RolesThenFail
@@ -221,6 +224,11 @@ async fn request(world: &World, me: usize, program: Program) {
             let _ = cancellable(session.save()).await;
             add_digit(&mut session, me);
         }
+        Op::SignInEarlyThenRole(owner) => {
+            session.set_user(Some(owner.to_owned()));
+            let _ = cancellable(session.save()).await;
+            session.set_role(1 + me as u64);
+        }
         Op::SignOut => session.set_user(None),
         Op::Role => {
             add_digit(&mut session, me);
@@ -282,6 +290,19 @@ async fn request(world: &World, me: usize, program: Program) {
     {
         world.fail("a sign-in that was refused has cost the visitor the session");
     }
+    if let Some(SessionError::PrivilegeChanged) = finish.error {
+        match program.op {
+            Op::SignIn(owner)
+                if begun_with
+                    .and_then(|key| world.live(&key))
+                    .is_some_and(|record| record.owner.as_deref() == Some(owner)) =>
+            {
+                world.fail("a sign-in that was sent twice is an error");
+            }
+            Op::SignOut | Op::Clear if was_owned => world.fail("a sign-out is refused"),
+            _ => {}
+        }
+    }
     // A sign-out that met another change of privilege has ended its session.
     let is_removed = set_cookie.is_some_and(|(_, value)| value.contains("=;"));
     let is_signed_out = is_removed && matches!(program.op, Op::SignOut | Op::Clear);
@@ -302,7 +323,9 @@ async fn request(world: &World, me: usize, program: Program) {
             },
         );
         let signs_in = match program.op {
-            Op::SignIn(owner) | Op::SignInEarly(owner) => Some(owner),
+            Op::SignIn(owner) | Op::SignInEarly(owner) | Op::SignInEarlyThenRole(owner) => {
+                Some(owner)
+            }
             _ => None,
         };
         let mut programs = world.programs.borrow_mut();

@@ -311,14 +311,15 @@ impl World {
         let Some(program) = programs.get(done.actor) else {
             return;
         };
-        let owner = match program.op {
-            Some(Op::Revoke(owner, _) | Op::RevokeAll(owner)) => Some(owner),
-            Some(Op::RevokeOthers) => program.owner.as_deref(),
-            Some(Op::SignIn(owner) | Op::SignInEarly(owner)) if program.key != Some(done.key) => {
-                Some(owner)
-            }
-            _ => return,
-        };
+        let owner =
+            match program.op {
+                Some(Op::Revoke(owner, _) | Op::RevokeAll(owner)) => Some(owner),
+                Some(Op::RevokeOthers) => program.owner.as_deref(),
+                Some(
+                    Op::SignIn(owner) | Op::SignInEarly(owner) | Op::SignInEarlyThenRole(owner),
+                ) if program.key != Some(done.key) => Some(owner),
+                _ => return,
+            };
         let removed = done
             .before
             .as_ref()
