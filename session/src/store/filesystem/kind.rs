@@ -60,6 +60,8 @@ impl FsKind {
         }
     }
 
+    // Reads without blocking (preadv2(2)) are Linux's only.
+    #[cfg(any(target_os = "linux", test))]
     pub(super) fn is_local(self) -> bool {
         matches!(self, FsKind::Local | FsKind::LocalInPlace)
     }
